@@ -1,0 +1,1 @@
+"""The settings, frozen and typed, one section a room. No input or output happens here."""

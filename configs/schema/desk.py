@@ -1,0 +1,55 @@
+"""Who trades what: the desk, its instruments and the rules of each."""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Name = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9][A-Za-z0-9_/\-.]*$")]
+Timeframe = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
+TIMEFRAME_MS: dict[str, int] = {
+    "1m": 60_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "30m": 1_800_000,
+    "1h": 3_600_000,
+    "4h": 14_400_000,
+    "1d": 86_400_000,
+}
+
+
+class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be traded and how finely. Quantities and prices are multiples of `lot` and `tick`."""
+
+    name: Name
+    tick: Decimal = Decimal("0.01")
+    lot: Decimal = Decimal("0.001")
+    min_notional: Decimal = Decimal("10")
+    bars_per_year: Annotated[float, Meta(gt=0, le=600_000)] = 252.0
+
+    def __post_init__(self) -> None:
+        for field, value in (("tick", self.tick), ("lot", self.lot)):
+            if not value.is_finite() or value <= 0:
+                raise ValueError(f"{self.name}: {field} must be a positive number, was {value}")
+        if not self.min_notional.is_finite() or self.min_notional < 0:
+            raise ValueError(f"{self.name}: min_notional must not be negative, was {self.min_notional}")
+
+
+class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The desk itself. `cash` is what the paper account starts with, in `currency`."""
+
+    name: Name = "desk"
+    timeframe: Timeframe = "1d"
+    currency: Annotated[str, Meta(min_length=3, max_length=8)] = "USD"
+    cash: Decimal = Decimal("100000")
+    instruments: Annotated[tuple[Instrument, ...], Meta(max_length=500)] = ()
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 7
+
+    def __post_init__(self) -> None:
+        if not self.cash.is_finite() or self.cash <= 0:
+            raise ValueError(f"cash must be a positive number, was {self.cash}")
+        names = [instrument.name for instrument in self.instruments]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"instruments: {', '.join(twice)} is listed twice")

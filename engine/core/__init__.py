@@ -1,0 +1,1 @@
+"""Everything that decides. Same inputs, same outputs; no clock, chance, files or network."""

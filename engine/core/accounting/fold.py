@@ -1,0 +1,75 @@
+"""The state of the desk as a fold over its records. Recovery, live trading and back-tests all step through here.
+
+Every cycle record holds the whole portfolio it was decided on, so the newest one of each instrument and the
+records after it are enough to stand where the desk stood: each cycle is a snapshot.
+"""
+
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.core.accounting.ledger import apply_fill, apply_order, place
+from engine.core.domain.order import Fill
+from engine.core.domain.portfolio import Portfolio
+from engine.core.domain.records import (
+    CommandRecord,
+    CycleRecord,
+    EnsembleState,
+    FillRecord,
+    IncidentRecord,
+    OrderRecord,
+    Record,
+    TradeRecord,
+)
+from engine.core.domain.risk import RiskState
+
+
+class DeskState(msgspec.Struct, frozen=True):
+    """Everything the next cycle needs from the ones before. `last_bars` is the newest bar decided on."""
+
+    portfolio: Portfolio
+    risk: RiskState = RiskState()
+    ensembles: dict[str, EnsembleState] = {}
+    last_bars: dict[str, datetime] = {}
+
+
+def apply(state: DeskState, record: Record) -> DeskState:
+    """The state after the record. Records that change nothing of it leave it as it is."""
+    if isinstance(record, CycleRecord):
+        return _after_cycle(state, record)
+    if isinstance(record, FillRecord):
+        return replace(state, portfolio=apply_fill(state.portfolio, record.fill)[0])
+    if isinstance(record, OrderRecord):
+        return replace(state, portfolio=apply_order(state.portfolio, record))
+    if isinstance(record, TradeRecord):
+        return replace(state, risk=count_trade(state.risk, record))
+    if isinstance(record, CommandRecord | IncidentRecord) and record.risk is not None:
+        return replace(state, risk=record.risk)
+    return state
+
+
+def settle(state: DeskState, fill: Fill) -> tuple[FillRecord, TradeRecord | None]:
+    """The records that a fill makes: the fill, and the trade if it closed one."""
+    _, trade = apply_fill(state.portfolio, fill)
+    return FillRecord(id=f"f-{fill.trade_id}", at=fill.at, fill=fill), trade
+
+
+def count_trade(risk: RiskState, trade: TradeRecord) -> RiskState:
+    """Losing streaks and cool-downs are counted from closed trades."""
+    lost = trade.net < 0
+    return replace(
+        risk,
+        losses_in_a_row=risk.losses_in_a_row + 1 if lost else 0,
+        last_loss=trade.closed_at if lost else risk.last_loss,
+        last_exit=risk.last_exit | {trade.instrument: trade.closed_at},
+    )
+
+
+def _after_cycle(state: DeskState, record: CycleRecord) -> DeskState:
+    return DeskState(
+        portfolio=place(record.portfolio, record),
+        risk=record.result.risk,
+        ensembles=state.ensembles | {record.instrument: record.result.ensemble},
+        last_bars=state.last_bars | {record.instrument: record.observation.bar.end},
+    )

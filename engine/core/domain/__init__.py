@@ -1,0 +1,1 @@
+"""Nouns only: frozen values that encode themselves, identifiers and errors."""

@@ -1,0 +1,55 @@
+"""The errors of the house.
+
+* WhydeskError
+  - BadInput            what came in cannot be used; one clear line, exit code 2
+      - BadData         a bar or a file of bars
+      - BadSettings     a profile or an environment variable
+      - BadQuestion     a command or a question that cannot be read
+  - Refused             the desk will not, and says why; exit code 1
+      - HeldElsewhere   another process holds this home
+      - StoreFailed     the record could not be made durable, so nothing was sent
+  - Unreachable         may be retried: the outside did not answer
+  - Impossible          a state that must not be: the desk stops and recovers
+
+Limits, late models and rejections are not errors: they are values in the records.
+"""
+
+
+class WhydeskError(Exception):
+    """The root: everything the house raises on purpose."""
+
+
+class BadInput(WhydeskError):
+    """What came in cannot be used."""
+
+
+class BadData(BadInput):
+    """A bar, or a file of bars, that breaks a rule."""
+
+
+class BadSettings(BadInput):
+    """A setting that is unknown, of the wrong type or out of range."""
+
+
+class BadQuestion(BadInput):
+    """A command or question that cannot be read."""
+
+
+class Refused(WhydeskError):
+    """The desk will not do it; the message says why."""
+
+
+class HeldElsewhere(Refused):
+    """Another process holds this home."""
+
+
+class StoreFailed(Refused):
+    """A record could not be made durable; nothing that depends on it was sent."""
+
+
+class Unreachable(WhydeskError):
+    """The outside did not answer; it may be asked again."""
+
+
+class Impossible(WhydeskError):
+    """A state that must not be."""

@@ -1,0 +1,143 @@
+"""Orders and fills, and the table of how an order may move."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from engine.core.domain.errors import Impossible
+
+
+class Side(StrEnum):
+    """Which way an order trades."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """+1 for buy, -1 for sell."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> "Side":
+        """The side that undoes this one."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(StrEnum):
+    """Market at the next bar, limit at a price or better, stop that becomes a market order at its price."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+
+
+class OrderStatus(StrEnum):
+    """Where an order is in its life. UNKNOWN is a state: the answer was lost and is being looked up."""
+
+    INTENT = "intent"
+    ACCEPTED = "accepted"
+    PARTIAL = "partial"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+
+    @property
+    def open(self) -> bool:
+        """True while the order may still fill."""
+        return self in _OPEN
+
+
+_OPEN = frozenset({OrderStatus.INTENT, OrderStatus.ACCEPTED, OrderStatus.PARTIAL, OrderStatus.UNKNOWN})
+
+# Every move an order may make. Fills after a cancel do happen: a venue may fill while the cancel travels.
+NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
+    OrderStatus.INTENT: frozenset(set(OrderStatus) - {OrderStatus.INTENT}),
+    OrderStatus.UNKNOWN: frozenset(set(OrderStatus) - {OrderStatus.INTENT}),
+    OrderStatus.ACCEPTED: frozenset(
+        {
+            OrderStatus.PARTIAL,
+            OrderStatus.FILLED,
+            OrderStatus.CANCELLED,
+            OrderStatus.EXPIRED,
+            OrderStatus.UNKNOWN,
+        }
+    ),
+    OrderStatus.PARTIAL: frozenset(
+        {OrderStatus.PARTIAL, OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED}
+    ),
+    OrderStatus.CANCELLED: frozenset({OrderStatus.PARTIAL, OrderStatus.FILLED}),
+    OrderStatus.EXPIRED: frozenset({OrderStatus.PARTIAL, OrderStatus.FILLED}),
+    OrderStatus.FILLED: frozenset(),
+    OrderStatus.REFUSED: frozenset(),
+}
+
+
+def moved(current: OrderStatus, new: OrderStatus) -> OrderStatus:
+    """Return `new` if the table allows the move; a repeated message changes nothing."""
+    if new is current:
+        return current
+    if new not in NEXT[current]:
+        raise Impossible(f"an order cannot go from {current} to {new}")
+    return new
+
+
+class OrderRequest(msgspec.Struct, frozen=True):
+    """What is to be sent. `price` is the trigger of a stop or the worst price of a limit; None for market.
+
+    A `reduce_only` order can only make a position smaller, and the venue drops it when there is none.
+    """
+
+    client_id: str
+    decision: str
+    instrument: str
+    side: Side
+    quantity: Decimal
+    type: OrderType
+    price: Decimal | None
+    reduce_only: bool
+    leg: str
+    reason: str
+    placed_at: datetime
+
+
+class Order(msgspec.Struct, frozen=True):
+    """An order as last known."""
+
+    request: OrderRequest
+    status: OrderStatus
+    filled: Decimal = Decimal(0)
+
+    @property
+    def remaining(self) -> Decimal:
+        """What may still fill."""
+        return self.request.quantity - self.filled
+
+
+class Fill(msgspec.Struct, frozen=True):
+    """One execution. `reference` is the price that the market showed before our costs (open, stop or limit)."""
+
+    trade_id: str
+    client_id: str
+    decision: str
+    instrument: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    reference: Decimal
+    fee: Decimal
+    leg: str
+    reason: str
+    at: datetime
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """What a venue answered: accepted, refused with a reason, or unknown. A lost answer is never a refusal."""
+
+    status: OrderStatus
+    reason: str = ""
+    venue_id: str = ""

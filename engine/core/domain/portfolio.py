@@ -1,0 +1,86 @@
+"""What the desk owns: cash, positions and the orders that may still change them."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from engine.core.domain.order import Order, Side
+
+
+class Position(msgspec.Struct, frozen=True):
+    """One open position. `quantity` is signed; `trade` is the id that its whole life is filed under.
+
+    `stop`, `target` and `expires_bars` were fixed at entry; `best` is the best close since. `entered` and
+    `entered_value` are what all entry fills bought; `votes` are the contributions that opened it.
+    """
+
+    trade: str
+    instrument: str
+    quantity: Decimal
+    average_price: Decimal
+    opened_at: datetime
+    entry_decision: str
+    stop: Decimal
+    target: Decimal
+    expires_bars: int
+    best: Decimal
+    bars_held: int = 0
+    fees: Decimal = Decimal(0)
+    slippage: Decimal = Decimal(0)
+    realised: Decimal = Decimal(0)
+    entered: Decimal = Decimal(0)
+    entered_value: Decimal = Decimal(0)
+    votes: dict[str, float] = {}
+
+    @property
+    def side(self) -> Side:
+        """The side that opened it."""
+        return Side.BUY if self.quantity > 0 else Side.SELL
+
+
+class EntryPlan(msgspec.Struct, frozen=True):
+    """What an entry that is still on its way will become: the geometry and the votes of its decision."""
+
+    stop: Decimal
+    target: Decimal
+    max_bars: int
+    votes: dict[str, float]
+
+
+class Portfolio(msgspec.Struct, frozen=True):
+    """Balances, positions and open orders.
+
+    `marks` is the last price of every instrument and `marked_at` the bar it came from, so that a bar that is
+    told twice ages nothing twice. `plans` belong to open entries, by decision.
+    """
+
+    cash: Decimal
+    positions: tuple[Position, ...] = ()
+    orders: tuple[Order, ...] = ()
+    plans: dict[str, EntryPlan] = {}
+    marks: dict[str, Decimal] = {}
+    marked_at: dict[str, datetime] = {}
+
+    def position(self, instrument: str) -> Position | None:
+        """The position in `instrument`, if there is one."""
+        for position in self.positions:
+            if position.instrument == instrument:
+                return position
+        return None
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash and everything held at its last price."""
+        worth = self.cash
+        for position in self.positions:
+            worth += position.quantity * self.marks[position.instrument]
+        return worth
+
+    @property
+    def gross(self) -> Decimal:
+        """The sum of the positions' values, long or short."""
+        total = Decimal(0)
+        for position in self.positions:
+            total += abs(position.quantity) * self.marks[position.instrument]
+        return total

@@ -1,0 +1,344 @@
+"""The record: what went in, what came out, and every reason. The first file to read.
+
+A cycle looks at each instrument once per closed bar and leaves one `CycleRecord` for each, also when nothing
+was done, so that "why not" has an answer. Everything else that happens (orders moving, fills, trades closing,
+commands, reports, questions) is a record in the same chain.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from configs.schema.settings import Settings
+from engine.core.domain.market import Bar, QualityIssue
+from engine.core.domain.order import Fill, OrderRequest, OrderStatus, Side
+from engine.core.domain.portfolio import Portfolio
+from engine.core.domain.regime import RegimeEstimate
+from engine.core.domain.risk import Check, NearMiss, Review, RiskState, Size
+from engine.core.domain.signal import Forecast, Prediction, Signal
+
+
+class OutcomeKind(StrEnum):
+    """What became of one look at one instrument."""
+
+    ENTERED = "entered"
+    EXITED = "exited"
+    RESIZED = "resized"
+    HELD = "held"
+    REFUSED = "refused"
+    NO_SIGNAL = "no_signal"
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What can be said about the market without asking anyone.
+
+    `features` is empty until `have` bars reach `need`; names and definitions are those of `feature_set`.
+    """
+
+    instrument: str
+    bar: Bar
+    previous_close: Decimal | None
+    issues: tuple[QualityIssue, ...]
+    have: int
+    need: int
+    feature_set: str
+    features: dict[str, float]
+    regime: RegimeEstimate | None
+
+
+class ModelEvidence(msgspec.Struct, frozen=True):
+    """What the ensemble knows of one voter: its weight, and its discounted right and wrong calls."""
+
+    weight: float
+    right: float
+    wrong: float
+    last_score: float
+
+
+class EnsembleState(msgspec.Struct, frozen=True):
+    """Weights and posteriors as values, one state an instrument.
+
+    `edge` and `edge_square` are the recency-weighted mean and mean square of the return of holding, for one bar,
+    the direction that passed the gate; `edge_bars` is how much evidence that is.
+    """
+
+    voters: dict[str, ModelEvidence] = {}
+    last_close: float | None = None
+    last_followed: int = 0
+    edge: float = 0.0
+    edge_square: float = 0.0
+    edge_bars: float = 0.0
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """What the desk would do before size and risk have spoken.
+
+    `action` is enter, exit or none; `reason` a word of the handbook's list (signal, stop, target, trailing,
+    time, reversal, regime, command). Prices are absolute; `None` where the action needs none.
+    """
+
+    action: str
+    side: Side | None
+    reason: str
+    stop: Decimal | None = None
+    target: Decimal | None = None
+    max_bars: int = 0
+    trail: Decimal | None = None
+
+
+class CycleInputs(msgspec.Struct, frozen=True):
+    """Everything `decide` may look at. The record holds all of it but the settings, which it names by hash."""
+
+    decision: str
+    cycle: str
+    as_of: datetime
+    observation: Observation
+    predictions: tuple[Prediction, ...]
+    portfolio: Portfolio
+    ensemble: EnsembleState
+    risk: RiskState
+    settings: Settings
+    seed: int
+
+
+class CycleResult(msgspec.Struct, frozen=True):
+    """What was decided and why: everything that "why" will ever need.
+
+    `exits` are the reasons to leave that were looked at, of an open position: passed means stay. For a decision
+    that proposed nothing, `size` and `review` are of the entry that the forecast leaned to: every check is made
+    also after the first has failed, so that "what else stood in the way" has an answer.
+    """
+
+    outcome: OutcomeKind
+    signals: tuple[Signal, ...]
+    forecast: Forecast | None
+    proposal: Proposal
+    size: Size | None
+    exits: tuple[Check, ...]
+    review: Review
+    refused_by: str
+    nearest: NearMiss | None
+    orders: tuple[OrderRequest, ...]
+    ensemble: EnsembleState
+    risk: RiskState
+
+
+class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
+    """One look at one instrument."""
+
+    id: str
+    at: datetime
+    cycle: str
+    instrument: str
+    observation: Observation
+    predictions: tuple[Prediction, ...]
+    portfolio: Portfolio
+    ensemble: EnsembleState
+    risk: RiskState
+    settings_hash: str
+    code_version: str
+    seed: int
+    result: CycleResult
+
+    def inputs(self, settings: Settings) -> CycleInputs:
+        """The inputs again, for replay. `settings` must be those that `settings_hash` names."""
+        return CycleInputs(
+            decision=self.id,
+            cycle=self.cycle,
+            as_of=self.at,
+            observation=self.observation,
+            predictions=self.predictions,
+            portfolio=self.portfolio,
+            ensemble=self.ensemble,
+            risk=self.risk,
+            settings=settings,
+            seed=self.seed,
+        )
+
+
+class StartRecord(msgspec.Struct, frozen=True, tag="start"):
+    """The desk came up: which settings, features, models and code every later record was made with."""
+
+    id: str
+    at: datetime
+    desk: str
+    settings_hash: str
+    settings: Settings
+    feature_set: str
+    models: dict[str, str]
+    code_version: str
+    recovered_records: int
+
+
+class OrderRecord(msgspec.Struct, frozen=True, tag="order"):
+    """An order moved. `request` is whole in every one, so that each can be read alone."""
+
+    id: str
+    at: datetime
+    request: OrderRequest
+    status: OrderStatus
+    reason: str
+    venue_id: str = ""
+
+
+class FillRecord(msgspec.Struct, frozen=True, tag="fill"):
+    """A fill, as told by the venue."""
+
+    id: str
+    at: datetime
+    fill: Fill
+
+
+class TradeRecord(msgspec.Struct, frozen=True, tag="trade"):
+    """A trade from flat to flat. `net` is `gross` less `fees`; slippage is inside gross and shown apart.
+
+    `attribution` splits `net` over the votes that opened it, by signed contribution; the parts add up exactly.
+    """
+
+    id: str
+    at: datetime
+    trade: str
+    instrument: str
+    side: Side
+    quantity: Decimal
+    entry_price: Decimal
+    exit_price: Decimal
+    opened_at: datetime
+    closed_at: datetime
+    bars_held: int
+    gross: Decimal
+    fees: Decimal
+    slippage: Decimal
+    net: Decimal
+    return_share: float
+    exit_reason: str
+    entry_decision: str
+    exit_order: str
+    attribution: dict[str, Decimal]
+
+
+class CommandRecord(msgspec.Struct, frozen=True, tag="command"):
+    """Somebody asked for something; refused wishes too."""
+
+    id: str
+    at: datetime
+    kind: str
+    by: str
+    source: str
+    key: str
+    instrument: str
+    reason: str
+    accepted: bool
+    text: str
+    risk: RiskState | None
+
+
+class ReportRecord(msgspec.Struct, frozen=True, tag="report"):
+    """A daily report that was sent: its totals, which must equal the ledger's."""
+
+    id: str
+    at: datetime
+    day: str
+    totals: dict[str, Decimal]
+    text: str
+
+
+class AnswerRecord(msgspec.Struct, frozen=True, tag="answer"):
+    """A question and what was answered, with the records it was answered from."""
+
+    id: str
+    at: datetime
+    by: str
+    question: str
+    answer: str
+    refused: bool
+    citations: tuple[str, ...]
+
+
+class IncidentRecord(msgspec.Struct, frozen=True, tag="incident"):
+    """Something that should not have happened, and what the desk did about it."""
+
+    id: str
+    at: datetime
+    name: str
+    text: str
+    details: dict[str, str]
+    risk: RiskState | None
+
+
+Record = (
+    CycleRecord
+    | StartRecord
+    | OrderRecord
+    | FillRecord
+    | TradeRecord
+    | CommandRecord
+    | ReportRecord
+    | AnswerRecord
+    | IncidentRecord
+)
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """The record as JSON, byte for byte the same for the same record."""
+    return _encoder.encode(record)
+
+
+def decode(payload: bytes) -> Record:
+    """The record again; msgspec.ValidationError when the bytes are not one."""
+    return _decoder.decode(payload)
+
+
+class Columns(NamedTuple):
+    """What questions filter on, beside the payload."""
+
+    kind: str
+    instrument: str
+    outcome: str
+    refused_by: str
+    decision: str
+    client_id: str
+    trade: str
+
+
+def columns(record: Record) -> Columns:
+    """The filter columns of any record; empty text where one does not apply."""
+    kind = type(record).__struct_config__.tag
+    assert isinstance(kind, str)
+    if isinstance(record, CycleRecord):
+        result = record.result
+        trade = ""
+        return Columns(kind, record.instrument, result.outcome.value, result.refused_by, record.id, "", trade)
+    if isinstance(record, OrderRecord):
+        request = record.request
+        return Columns(
+            kind, request.instrument, record.status.value, "", request.decision, request.client_id, ""
+        )
+    if isinstance(record, FillRecord):
+        fill = record.fill
+        return Columns(kind, fill.instrument, fill.reason, "", fill.decision, fill.client_id, "")
+    if isinstance(record, TradeRecord):
+        return Columns(
+            kind,
+            record.instrument,
+            record.exit_reason,
+            "",
+            record.entry_decision,
+            record.exit_order,
+            record.trade,
+        )
+    if isinstance(record, CommandRecord):
+        return Columns(kind, record.instrument, "accepted" if record.accepted else "refused", "", "", "", "")
+    return Columns(kind, "", "", "", "", "", "")
+
+
+def readable(record: Record) -> dict[str, Any]:
+    """The record as plain JSON values, for people and for other tools."""
+    plain: dict[str, Any] = msgspec.json.decode(encode(record))
+    return plain

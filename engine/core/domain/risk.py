@@ -1,0 +1,112 @@
+"""What a risk check says, what an approval is, and the state that limits are measured against."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from engine.core.domain.order import Side
+
+
+class TradingState(StrEnum):
+    """ACTIVE trades, REDUCING only closes, HALTED sends nothing that adds risk and takes no decisions."""
+
+    ACTIVE = "active"
+    REDUCING = "reducing"
+    HALTED = "halted"
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One question that was asked, in the order asked, with the number and the limit.
+
+    `operator` says how `value` must stand to `limit`; `headroom` is how far it is on the good side
+    (negative: how far from a yes), in the unit of the value; `key` is the setting that holds the limit.
+    """
+
+    name: str
+    tier: str
+    value: float
+    limit: float
+    operator: str
+    passed: bool
+    headroom: float
+    unit: str
+    key: str
+
+
+def at_most(name: str, tier: str, value: float, limit: float, unit: str, key: str) -> Check:
+    """A check that holds while `value` does not exceed `limit`."""
+    return Check(name, tier, value, limit, "<=", value <= limit, limit - value, unit, key)
+
+
+def at_least(name: str, tier: str, value: float, limit: float, unit: str, key: str) -> Check:
+    """A check that holds while `value` reaches `limit`."""
+    return Check(name, tier, value, limit, ">=", value >= limit, value - limit, unit, key)
+
+
+class SizingStep(msgspec.Struct, frozen=True):
+    """One step between the wish and the quantity: shares of equity before and after, and why."""
+
+    name: str
+    before: float
+    after: float
+    bound: bool
+    reason: str
+
+
+class Size(msgspec.Struct, frozen=True):
+    """How much: the steps, the rounded quantity, and which step had the last word."""
+
+    quantity: Decimal
+    weight: float
+    bound_by: str
+    steps: tuple[SizingStep, ...]
+
+
+class Approved(msgspec.Struct, frozen=True):
+    """The only thing that orders are planned from. Made by `core/risk/review.py` alone."""
+
+    decision: str
+    instrument: str
+    side: Side
+    quantity: Decimal
+    reduce_only: bool
+
+
+class Review(msgspec.Struct, frozen=True):
+    """Every check that was made, the first that failed, and the approval if none did."""
+
+    checks: tuple[Check, ...]
+    approved: Approved | None
+    refused_by: str = ""
+
+
+class NearMiss(msgspec.Struct, frozen=True):
+    """For a decision that did not trade: the failed check that was nearest to a yes, and by how much."""
+
+    check: str
+    gap: float
+    relative: float
+    unit: str
+
+
+class RiskState(msgspec.Struct, frozen=True):
+    """What the limits are measured against. Changed only by the fold over the records."""
+
+    trading: TradingState = TradingState.ACTIVE
+    since: datetime | None = None
+    by: str = ""
+    why: str = ""
+    flatten: bool = False
+    """While halted: close what is held as well."""
+    day: str = ""
+    last_equity: Decimal = Decimal(0)
+    day_equity: Decimal = Decimal(0)
+    high_water: Decimal = Decimal(0)
+    day_entries: int = 0
+    day_turnover: Decimal = Decimal(0)
+    instrument_entries: dict[str, int] = {}
+    losses_in_a_row: int = 0
+    last_loss: datetime | None = None
+    last_exit: dict[str, datetime] = {}

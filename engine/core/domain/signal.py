@@ -1,0 +1,49 @@
+"""Opinions: what served models answered, what the alphas said, and what came of joining them."""
+
+import msgspec
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """A served model's answer, kept as an input. `probability` is of the upper barrier first; None is absent."""
+
+    model: str
+    version: str
+    probability: float | None
+    reason: str = ""
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """One alpha's opinion: `score` from -1 (down) to 1 (up), and the readings it was made of."""
+
+    source: str
+    score: float
+    inputs: dict[str, float]
+
+
+class Vote(msgspec.Struct, frozen=True):
+    """A signal with its weight; `contribution` is weight times score, and contributions add up to the score."""
+
+    source: str
+    score: float
+    weight: float
+    contribution: float
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """The joined opinion.
+
+    `confidence` is the share of weighted conviction on the forecast's side, (1 + |score|) / 2: agreement,
+    not a win rate. `dispersion` is the weighted standard deviation of the votes.
+    `edge` and `edge_variance` are the mean and variance, per bar, of having held past forecasts that passed the
+    gate (`edge_bars` of evidence, recency-weighted): what Kelly may rely on.
+    """
+
+    score: float
+    direction: int
+    confidence: float
+    dispersion: float
+    votes: tuple[Vote, ...]
+    method: str
+    edge: float
+    edge_variance: float
+    edge_bars: float

@@ -1,0 +1,1 @@
+"""Many signals in, one forecast out, with the weight and the vote of each."""

@@ -1,0 +1,1 @@
+"""How: approved targets become orders, and orders meet bars in the simulated book."""

@@ -1,0 +1,118 @@
+"""The simulated order book: open orders against each bar that closes. The paper venue and the back-test are both this.
+
+What it promises, as a real venue would: an order meets only bars that begin after it was placed; reduce-only
+orders never take more than the position and are dropped when there is none and none is on its way; a stop and
+a target of one trade end each other; a repeated client id is the same order.
+"""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from configs.schema.settings import Settings
+from engine.core.domain.market import Bar
+from engine.core.domain.order import Fill, Order, OrderRequest, OrderStatus, OrderType
+from engine.core.execution.fills import match
+
+# Within one bar the order of events is unknown: market orders meet the open, then the adverse exit, then the kind one.
+TURN = {OrderType.MARKET: 0, OrderType.STOP: 1, OrderType.LIMIT: 2}
+
+
+class Update(NamedTuple):
+    """An order moved, with the fill that moved it if there was one."""
+
+    order: Order
+    reason: str
+    fill: Fill | None
+
+
+class Book:
+    """Open orders and signed positions by instrument, as the venue sees them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._orders: dict[str, Order] = {}
+        self._positions: dict[str, Decimal] = {}
+
+    def restore(self, orders: tuple[Order, ...], positions: dict[str, Decimal]) -> None:
+        """Take up where a venue that never went away would stand."""
+        self._orders = {order.request.client_id: order for order in orders}
+        self._positions = dict(positions)
+
+    def place(self, request: OrderRequest) -> Order:
+        """Accept an order; the same id again is the order already there."""
+        if request.client_id not in self._orders:
+            self._orders[request.client_id] = Order(request, OrderStatus.ACCEPTED)
+        return self._orders[request.client_id]
+
+    def get(self, client_id: str) -> Order | None:
+        """An open order."""
+        return self._orders.get(client_id)
+
+    def cancel(self, client_id: str, reason: str) -> list[Update]:
+        """End an order and whatever that leaves without a purpose."""
+        order = self._orders.pop(client_id, None)
+        if order is None:
+            return []
+        ended = Update(replace(order, status=OrderStatus.CANCELLED), reason, None)
+        return [ended, *self._drop_orphans(order.request.instrument)]
+
+    def on_bar(self, bar: Bar) -> list[Update]:
+        """Everything that this bar does to the orders in its instrument, in order."""
+        mine = [order for order in self._orders.values() if order.request.instrument == bar.instrument]
+        if not mine:
+            return []
+        updates: list[Update] = []
+        for order in sorted(mine, key=lambda order: (TURN[order.request.type], order.request.placed_at)):
+            update = self._meet(order, bar)
+            if update is not None:
+                updates.append(update)
+        closed = any(update.fill and update.order.request.reduce_only for update in updates)
+        return updates + self._drop_orphans(bar.instrument, closed=closed)
+
+    def _meet(self, order: Order, bar: Bar) -> Update | None:
+        request = order.request
+        if bar.end <= request.placed_at:
+            return None
+        wanted = order.remaining
+        if request.reduce_only:
+            wanted = min(wanted, self._reducible(request))
+        if wanted <= 0:
+            return None
+        fill = match(
+            request, wanted, bar, self._settings.instrument(bar.instrument), self._settings.execution
+        )
+        return self._book(order, fill) if fill is not None else None
+
+    def _book(self, order: Order, fill: Fill) -> Update:
+        held = self._positions.get(fill.instrument, Decimal(0))
+        self._positions[fill.instrument] = held + fill.side.sign * fill.quantity
+        filled = order.filled + fill.quantity
+        done = filled >= order.request.quantity
+        moved = replace(order, filled=filled, status=OrderStatus.FILLED if done else OrderStatus.PARTIAL)
+        if done:
+            del self._orders[fill.client_id]
+        else:
+            self._orders[fill.client_id] = moved
+        return Update(moved, "", fill)
+
+    def _reducible(self, request: OrderRequest) -> Decimal:
+        held = self._positions.get(request.instrument, Decimal(0))
+        return max(Decimal(0), -request.side.sign * held)
+
+    def _drop_orphans(self, instrument: str, *, closed: bool = False) -> list[Update]:
+        """Reduce-only orders without a position to reduce, and without an entry that would make one.
+
+        When an exit has `closed` the trade, the rest of an entry that was still filling has no purpose either.
+        """
+        if self._positions.get(instrument):
+            return []
+        mine = [order for order in self._orders.values() if order.request.instrument == instrument]
+        if not closed and any(not order.request.reduce_only for order in mine):
+            return []
+        for order in mine:
+            del self._orders[order.request.client_id]
+        return [
+            Update(replace(o, status=OrderStatus.CANCELLED), "nothing left to reduce", None) for o in mine
+        ]

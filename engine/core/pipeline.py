@@ -1,0 +1,248 @@
+"""The order of the stages, and nothing else. Two steps: what can be said of the market, and what to do about it.
+
+Between the two, served models are asked; their answers come back as inputs, so that replay asks no model again.
+
+    observe   window -> features -> regime -> Observation
+    decide    risk of the day -> alphas -> ensemble -> gate -> leave?  (when something is held)
+                                                            -> entry -> size  (when nothing is)
+              -> review -> plan -> CycleResult
+"""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from configs.schema.desk import Instrument
+from configs.schema.settings import Settings
+from engine.core.alpha import breakout, mean_reversion, momentum, predicted, trend
+from engine.core.decision.gate import passes
+from engine.core.decision.manage import Watch, exits, propose_exit
+from engine.core.decision.propose import NOTHING, propose_entry
+from engine.core.domain.instrument import exact
+from engine.core.domain.market import MarketWindow
+from engine.core.domain.order import Side
+from engine.core.domain.portfolio import Position
+from engine.core.domain.records import (
+    CycleInputs,
+    CycleResult,
+    EnsembleState,
+    Observation,
+    OutcomeKind,
+    Proposal,
+)
+from engine.core.domain.risk import Check, Review, RiskState
+from engine.core.domain.signal import Forecast, Signal
+from engine.core.ensemble.combine import combine, remember
+from engine.core.ensemble.weights import learn
+from engine.core.execution.plan import plan_orders
+from engine.core.features.build import build_rows
+from engine.core.features.registry import WARM_UP, feature_set_version
+from engine.core.regime import classify
+from engine.core.risk.breakers import trip
+from engine.core.risk.case import Case, bars_between, committed
+from engine.core.risk.daily import count_decision, open_day
+from engine.core.risk.review import nearest_miss, review, review_data
+from engine.core.sizing.size import Ask, size
+
+ALPHAS = {
+    "momentum": momentum.signal,
+    "mean_reversion": mean_reversion.signal,
+    "trend": trend.signal,
+    "breakout": breakout.signal,
+}
+NEED = WARM_UP + classify.ROWS - 1
+"""Bars that a window must hold before anything is said: the regime looks at the newest few rows."""
+FEATURE_SET = feature_set_version()
+
+
+def observe(window: MarketWindow, settings: Settings) -> Observation:
+    """Everything that can be said about the market without asking anyone."""
+    ready = window.bars.size >= NEED
+    return describe(window, build_rows(window.bars, classify.ROWS) if ready else (), settings)
+
+
+def describe(window: MarketWindow, rows: tuple[dict[str, float], ...], settings: Settings) -> Observation:
+    """The observation of a bar whose newest feature rows are known; none while the window warms up."""
+    bars = window.bars
+    return Observation(
+        instrument=window.instrument,
+        bar=window.last,
+        previous_close=exact(float(bars.close[-2])) if bars.size > 1 else None,
+        issues=window.issues,
+        have=bars.size,
+        need=NEED,
+        feature_set=FEATURE_SET,
+        features=rows[-1] if rows else {},
+        regime=classify.classify_last(rows, settings.regime) if rows else None,
+    )
+
+
+def decide(inputs: CycleInputs) -> CycleResult:
+    """Signals, forecast, proposal, size, review and order plan, each with its reasons. Pure and total."""
+    look = _look(inputs)
+    if look.forecast is None:
+        return _not_ready(look)
+    if look.position is not None:
+        return _stay_or_leave(look, look.position)
+    return _enter_or_not(look, look.forecast)
+
+
+class _Look(NamedTuple):
+    """The inputs, and what every path through the decision needs of them. `atr` is in price units."""
+
+    inputs: CycleInputs
+    instrument: Instrument
+    risk: RiskState
+    signals: tuple[Signal, ...]
+    forecast: Forecast | None
+    direction: int
+    ensemble: EnsembleState
+    position: Position | None
+    equity: float
+    close: float
+    atr: float
+    volatility: float
+
+
+def _look(inputs: CycleInputs) -> _Look:
+    settings, observation = inputs.settings, inputs.observation
+    features = observation.features
+    equity = inputs.portfolio.equity
+    close = float(observation.bar.close)
+    signals: tuple[Signal, ...] = ()
+    forecast, direction, ensemble, volatility = None, 0, inputs.ensemble, 0.0
+    if features:
+        volatility = features["vol_cc_60"] / 100
+        signals = _signals(inputs)
+        learned = learn(inputs.ensemble, close, volatility, settings.ensemble)
+        forecast = combine(signals, learned, settings.ensemble)
+        direction = passes(forecast, settings.decision)
+        ensemble = remember(learned, signals, close, direction)
+    return _Look(
+        inputs=inputs,
+        instrument=settings.instrument(observation.instrument),
+        risk=trip(open_day(inputs.risk, inputs.as_of, equity), float(equity), inputs.as_of, settings.risk),
+        signals=signals,
+        forecast=forecast,
+        direction=direction,
+        ensemble=ensemble,
+        position=inputs.portfolio.position(observation.instrument),
+        equity=float(equity),
+        close=close,
+        atr=features.get("atr_pct_14", 0.0) * close / 100,
+        volatility=volatility,
+    )
+
+
+def _signals(inputs: CycleInputs) -> tuple[Signal, ...]:
+    """The enabled alphas that have an opinion, in the order of the settings."""
+    features, alpha = inputs.observation.features, inputs.settings.alpha
+    heard = [
+        ALPHAS[name](features, alpha) if name in ALPHAS else predicted.signal(inputs.predictions, alpha)
+        for name in alpha.enabled
+    ]
+    return tuple([signal for signal in heard if signal is not None])
+
+
+def _not_ready(look: _Look) -> CycleResult:
+    checks = review_data(look.inputs.observation)
+    return _result(look, OutcomeKind.NO_SIGNAL, NOTHING, checks)
+
+
+def _stay_or_leave(look: _Look, position: Position) -> CycleResult:
+    inputs = look.inputs
+    regime = inputs.observation.regime
+    watch = Watch(
+        position=position,
+        close=inputs.observation.bar.close,
+        atr=look.atr,
+        regime=regime.label if regime else "",
+        forecast=look.forecast,
+        risk=look.risk,
+        settings=inputs.settings.decision,
+    )
+    asked = exits(watch)
+    proposal = propose_exit(watch, asked)
+    if proposal.side is None:
+        return _result(look, OutcomeKind.HELD, proposal, Review((), None), watched=asked)
+    verdict = review(_case(look, proposal.side, abs(position.quantity), None, reduce_only=True))
+    outcome = OutcomeKind.EXITED if verdict.approved else OutcomeKind.REFUSED
+    return _result(look, outcome, proposal, verdict, watched=asked)
+
+
+def _enter_or_not(look: _Look, forecast: Forecast) -> CycleResult:
+    """Size and review are worked out for the direction the forecast leans to, whether or not the gate let it through."""
+    inputs, settings = look.inputs, look.inputs.settings
+    leaning = -1 if forecast.direction < 0 and not settings.decision.long_only else 1
+    bar = inputs.observation.bar
+    wish = propose_entry(leaning, bar.close, look.atr, look.instrument, settings.decision)
+    assert wish.side is not None, "an entry has a side"
+    sized = size(
+        Ask(
+            proposal=wish,
+            forecast=forecast,
+            close=look.close,
+            volatility=look.volatility,
+            volume=float(bar.volume) if settings.execution.volume_is_known else None,
+            portfolio=inputs.portfolio,
+            committed=committed(inputs.portfolio),
+            instrument=look.instrument,
+            settings=settings,
+        )
+    )
+    verdict = review(_case(look, wish.side, sized.quantity, wish.stop, reduce_only=False))
+    if not look.direction:
+        quiet = replace(NOTHING, reason=verdict.refused_by)
+        return replace(_result(look, OutcomeKind.NO_SIGNAL, quiet, verdict), size=sized)
+    outcome = OutcomeKind.ENTERED if verdict.approved else OutcomeKind.REFUSED
+    return replace(_result(look, outcome, wish, verdict), size=sized)
+
+
+def _case(look: _Look, side: Side, quantity: Decimal, stop: Decimal | None, *, reduce_only: bool) -> Case:
+    inputs, risk = look.inputs, look.risk
+    timeframe = inputs.settings.desk.timeframe
+    return Case(
+        decision=inputs.decision,
+        observation=inputs.observation,
+        forecast=look.forecast,
+        side=side,
+        quantity=quantity,
+        stop=stop,
+        reduce_only=reduce_only,
+        portfolio=inputs.portfolio,
+        risk=risk,
+        settings=inputs.settings,
+        equity=look.equity,
+        close=look.close,
+        volatility=look.volatility,
+        bars_since_exit=bars_between(risk.last_exit.get(look.instrument.name), inputs.as_of, timeframe),
+        bars_since_loss=bars_between(risk.last_loss, inputs.as_of, timeframe),
+    )
+
+
+def _result(
+    look: _Look,
+    outcome: OutcomeKind,
+    proposal: Proposal,
+    verdict: Review,
+    watched: tuple[Check, ...] = (),
+) -> CycleResult:
+    """Everything in one place; an approval becomes orders, anything else its nearest miss."""
+    approved, inputs = verdict.approved, look.inputs
+    orders = plan_orders(approved, proposal, inputs.as_of) if approved else ()
+    risk = count_decision(look.risk, approved, look.close) if approved else look.risk
+    return CycleResult(
+        outcome=outcome,
+        signals=look.signals,
+        forecast=look.forecast,
+        proposal=proposal,
+        size=None,
+        exits=watched,
+        review=verdict,
+        refused_by=verdict.refused_by,
+        nearest=nearest_miss(verdict.checks),
+        orders=orders,
+        ensemble=look.ensemble,
+        risk=risk,
+    )

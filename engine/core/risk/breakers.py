@@ -1,0 +1,24 @@
+"""Circuit breakers: losses that halt the desk and close what it holds, without asking anyone."""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from configs.schema.risk import RiskSettings
+from engine.core.domain.risk import RiskState, TradingState
+from engine.core.risk.daily import day_loss
+from engine.core.risk.system import drawdown
+
+
+def trip(risk: RiskState, equity: float, at: datetime, limits: RiskSettings) -> RiskState:
+    """HALTED and flattening when the day's loss or the drawdown reaches its halt limit; else unchanged."""
+    if risk.trading is TradingState.HALTED:
+        return risk
+    loss, fall = day_loss(risk, equity), drawdown(risk, equity)
+    if loss > limits.halt_daily_loss:
+        why = f"daily loss {loss:.2%} is above {limits.halt_daily_loss:.2%} (risk.halt_daily_loss)"
+    elif fall > limits.max_drawdown:
+        why = f"drawdown {fall:.2%} is above {limits.max_drawdown:.2%} (risk.max_drawdown)"
+    else:
+        return risk
+    return replace(risk, trading=TradingState.HALTED, since=at, by="breaker", why=why, flatten=True)

@@ -1,0 +1,77 @@
+"""What a review looks at, with every figure worked out once."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from configs.schema.desk import TIMEFRAME_MS
+from configs.schema.settings import Settings
+from engine.core.domain.ids import epoch_ms
+from engine.core.domain.order import OrderStatus, Side
+from engine.core.domain.portfolio import Portfolio
+from engine.core.domain.records import Observation
+from engine.core.domain.risk import RiskState
+from engine.core.domain.signal import Forecast
+
+WHOLE = "share"
+COUNT = "count"
+NEVER = 1_000_000
+
+
+class Case(NamedTuple):
+    """A wish before the review. `stop` is None for orders that only reduce; `volatility` is one bar's, as a share."""
+
+    decision: str
+    observation: Observation
+    forecast: Forecast | None
+    side: Side
+    quantity: Decimal
+    stop: Decimal | None
+    reduce_only: bool
+    portfolio: Portfolio
+    risk: RiskState
+    settings: Settings
+    equity: float
+    close: float
+    volatility: float
+    bars_since_exit: int
+    bars_since_loss: int
+
+    @property
+    def value(self) -> float:
+        """Worth of the wish at the close, in account currency."""
+        return float(self.quantity) * self.close
+
+    @property
+    def held(self) -> float:
+        """Worth of what is already held in the instrument."""
+        position = self.portfolio.position(self.observation.instrument)
+        return abs(float(position.quantity)) * self.close if position else 0.0
+
+
+def committed(portfolio: Portfolio) -> float:
+    """Worth of everything that open orders may still add, unknown ones too, counted as filled."""
+    total = 0.0
+    for order in portfolio.orders:
+        request = order.request
+        if order.status.open and not request.reduce_only:
+            price = request.price or portfolio.marks.get(request.instrument, Decimal(0))
+            total += float(order.remaining * price)
+    return total
+
+
+def count_orders(portfolio: Portfolio, status: OrderStatus | None = None) -> int:
+    """Open orders in all, or those of one status."""
+    if status is None:
+        return sum(order.status.open for order in portfolio.orders)
+    return sum(order.status is status for order in portfolio.orders)
+
+
+def share(amount: float, equity: float) -> float:
+    """`amount` as a share of equity; of nothing, anything is too much."""
+    return amount / equity if equity > 0 else 1e9
+
+
+def bars_between(then: datetime | None, now: datetime, timeframe: str) -> int:
+    """Whole timeframes from `then` to `now`, nights and weekends included; `NEVER` for what has not happened."""
+    return NEVER if then is None else (epoch_ms(now) - epoch_ms(then)) // TIMEFRAME_MS[timeframe]

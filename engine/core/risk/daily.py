@@ -1,0 +1,88 @@
+"""Tier 2: the day. A day is a UTC date; a bar that closes at midnight belongs to the day it covers."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from engine.core.domain.instrument import exact
+from engine.core.domain.risk import Approved, Check, RiskState, at_least, at_most
+from engine.core.risk.case import COUNT, WHOLE, Case, share
+
+TIER = "daily"
+
+
+def day_of(moment: datetime) -> str:
+    """The UTC date that a bar known at `moment` covers."""
+    return (moment - timedelta(microseconds=1)).date().isoformat()
+
+
+def open_day(risk: RiskState, as_of: datetime, equity: Decimal) -> RiskState:
+    """Start the counters again when the date has changed, and keep the high-water mark.
+
+    The day's loss is measured from the equity at the close before it.
+    """
+    high = max(risk.high_water, equity)
+    day = day_of(as_of)
+    if day == risk.day:
+        return replace(risk, high_water=high, last_equity=equity)
+    return replace(
+        risk,
+        day=day,
+        day_equity=risk.last_equity or equity,
+        last_equity=equity,
+        high_water=high,
+        day_entries=0,
+        day_turnover=Decimal(0),
+        instrument_entries={},
+    )
+
+
+def count_decision(risk: RiskState, approved: Approved, close: float) -> RiskState:
+    """Entries and turnover are counted when they are approved: an order on its way has used its place."""
+    turnover = risk.day_turnover + approved.quantity * exact(close)
+    if approved.reduce_only:
+        return replace(risk, day_turnover=turnover)
+    entries = risk.instrument_entries.get(approved.instrument, 0) + 1
+    return replace(
+        risk,
+        day_turnover=turnover,
+        day_entries=risk.day_entries + 1,
+        instrument_entries=risk.instrument_entries | {approved.instrument: entries},
+    )
+
+
+def day_loss(risk: RiskState, equity: float) -> float:
+    """The day's loss as a share of the equity it began with; negative when the day earns."""
+    start = float(risk.day_equity)
+    return 1 - equity / start if start > 0 else 0.0
+
+
+def daily_checks(case: Case) -> tuple[Check, ...]:
+    """Loss, pace and losing streaks."""
+    limits, risk = case.settings.risk, case.risk
+    streak = risk.losses_in_a_row >= limits.max_consecutive_losses
+    pause = limits.loss_pause_bars if streak else 0
+    turnover = share(float(risk.day_turnover) + case.value, case.equity)
+    return (
+        at_most(
+            "daily loss",
+            TIER,
+            day_loss(risk, case.equity),
+            limits.max_daily_loss,
+            WHOLE,
+            "risk.max_daily_loss",
+        ),
+        at_most(
+            "daily entries",
+            TIER,
+            risk.day_entries + 1,
+            limits.max_daily_entries,
+            COUNT,
+            "risk.max_daily_entries",
+        ),
+        at_most(
+            "daily turnover", TIER, turnover, limits.max_daily_turnover, WHOLE, "risk.max_daily_turnover"
+        ),
+        at_least("losing streak", TIER, case.bars_since_loss, pause, "bars", "risk.max_consecutive_losses"),
+    )

@@ -1,0 +1,44 @@
+"""The kill switch: which state follows which command. Never straight back from HALTED to ACTIVE."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from engine.core.domain.commands import CommandKind
+from engine.core.domain.risk import RiskState, TradingState
+
+NEXT: dict[tuple[TradingState, CommandKind], TradingState] = {
+    (TradingState.ACTIVE, CommandKind.KILL): TradingState.HALTED,
+    (TradingState.REDUCING, CommandKind.KILL): TradingState.HALTED,
+    (TradingState.HALTED, CommandKind.KILL): TradingState.HALTED,
+    (TradingState.ACTIVE, CommandKind.FLATTEN): TradingState.HALTED,
+    (TradingState.REDUCING, CommandKind.FLATTEN): TradingState.HALTED,
+    (TradingState.HALTED, CommandKind.FLATTEN): TradingState.HALTED,
+    (TradingState.HALTED, CommandKind.RESUME): TradingState.REDUCING,
+    (TradingState.REDUCING, CommandKind.RESUME): TradingState.ACTIVE,
+    (TradingState.ACTIVE, CommandKind.RESUME): TradingState.ACTIVE,
+}
+
+
+def next_state(state: TradingState, kind: CommandKind) -> TradingState:
+    """The state after the command.
+
+    >>> next_state(TradingState.HALTED, CommandKind.RESUME)
+    <TradingState.REDUCING: 'reducing'>
+    """
+    return NEXT[state, kind]
+
+
+def switched(
+    risk: RiskState, state: TradingState, by: str, why: str, at: datetime, equity: Decimal, flatten: bool
+) -> RiskState:
+    """The risk state after a switch. Going ACTIVE accepts the losses so far: loss and drawdown count from here,
+    or the breaker that halted the desk would halt it again at once. The record of the command says so.
+    """
+    if state is risk.trading and flatten == risk.flatten:
+        return risk
+    changed = replace(risk, trading=state, since=at, by=by, why=why, flatten=flatten)
+    if state is TradingState.ACTIVE and risk.trading is not TradingState.ACTIVE:
+        return replace(changed, high_water=equity, day_equity=equity, losses_in_a_row=0)
+    return changed

@@ -1,0 +1,94 @@
+"""Tier 1: this order and this position."""
+
+from engine.core.domain.risk import Check, at_least, at_most
+from engine.core.risk.case import COUNT, WHOLE, Case, share
+
+TIER = "position"
+
+
+def position_checks(case: Case) -> tuple[Check, ...]:
+    """Sizes, prices and how often, for orders that add risk."""
+    limits = case.settings.risk
+    instrument = case.settings.instrument(case.observation.instrument)
+    entries = case.risk.instrument_entries.get(instrument.name, 0)
+    return (
+        at_least(
+            "order size", TIER, float(case.quantity), float(instrument.lot), "units", "desk.instruments.lot"
+        ),
+        at_least(
+            "order minimum",
+            TIER,
+            case.value,
+            float(instrument.min_notional),
+            "money",
+            "desk.instruments.min_notional",
+        ),
+        at_most(
+            "order value",
+            TIER,
+            share(case.value, case.equity),
+            limits.max_order_value,
+            WHOLE,
+            "risk.max_order_value",
+        ),
+        at_most(
+            "position value",
+            TIER,
+            share(case.value + case.held, case.equity),
+            limits.max_position_value,
+            WHOLE,
+            "risk.max_position_value",
+        ),
+        at_most(
+            "trade risk",
+            TIER,
+            share(_at_stop(case), case.equity),
+            limits.max_trade_risk,
+            WHOLE,
+            "risk.max_trade_risk",
+        ),
+        at_most(
+            "participation",
+            TIER,
+            _participation(case),
+            limits.max_participation,
+            WHOLE,
+            "risk.max_participation",
+        ),
+        at_most("price jump", TIER, _jump(case), limits.price_collar, WHOLE, "risk.price_collar"),
+        at_most(
+            "entries in instrument",
+            TIER,
+            entries + 1,
+            limits.max_entries_per_instrument,
+            COUNT,
+            "risk.max_entries_per_instrument",
+        ),
+        at_most(
+            "volatility",
+            TIER,
+            case.volatility * instrument.bars_per_year**0.5,
+            limits.max_instrument_volatility,
+            WHOLE,
+            "risk.max_instrument_volatility",
+        ),
+    )
+
+
+def _at_stop(case: Case) -> float:
+    """What is lost when the stop fills at its price; everything when there is no stop."""
+    if case.stop is None:
+        return case.value
+    return float(case.quantity) * abs(case.close - float(case.stop))
+
+
+def _participation(case: Case) -> float:
+    if not case.settings.execution.volume_is_known:
+        return 0.0
+    volume = float(case.observation.bar.volume)
+    return float(case.quantity) / volume if volume > 0 else 1e9
+
+
+def _jump(case: Case) -> float:
+    previous = case.observation.previous_close
+    return abs(case.close / float(previous) - 1) if previous else 0.0

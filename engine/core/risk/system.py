@@ -1,0 +1,83 @@
+"""Tier 3: the desk as a whole. Open, sent and unknown orders all count as filled."""
+
+from engine.core.domain.order import OrderStatus, OrderType
+from engine.core.domain.risk import Check, RiskState, TradingState, at_least, at_most
+from engine.core.risk.case import COUNT, WHOLE, Case, committed, count_orders, share
+
+TIER = "system"
+RANK = {TradingState.HALTED: 0.0, TradingState.REDUCING: 1.0, TradingState.ACTIVE: 2.0}
+
+
+def drawdown(risk: RiskState, equity: float) -> float:
+    """How far equity lies below its high-water mark, as a share of it."""
+    high = float(risk.high_water)
+    return max(0.0, 1 - equity / high) if high > 0 else 0.0
+
+
+def system_checks(case: Case) -> tuple[Check, ...]:
+    """State, exposure, drawdown and what is on its way."""
+    limits, portfolio = case.settings.risk, case.portfolio
+    waiting = committed(portfolio)
+    gross = float(portfolio.gross) + waiting + case.value
+    cash = float(portfolio.cash) - waiting - case.value * case.side.sign
+    held = len(portfolio.positions) + 1
+    return (
+        at_least(
+            "trading state",
+            TIER,
+            RANK[case.risk.trading],
+            RANK[TradingState.ACTIVE],
+            "state",
+            "command.resume",
+        ),
+        at_most(
+            "drawdown",
+            TIER,
+            drawdown(case.risk, case.equity),
+            limits.max_drawdown,
+            WHOLE,
+            "risk.max_drawdown",
+        ),
+        at_most("gross exposure", TIER, share(gross, case.equity), limits.max_gross, WHOLE, "risk.max_gross"),
+        at_least(
+            "cash", TIER, share(cash, case.equity), min(0.0, 1 - limits.max_gross), WHOLE, "risk.max_gross"
+        ),
+        at_most(
+            "open orders",
+            TIER,
+            count_orders(portfolio) + 1,
+            limits.max_open_orders,
+            COUNT,
+            "risk.max_open_orders",
+        ),
+        at_most(
+            "unknown orders",
+            TIER,
+            count_orders(portfolio, OrderStatus.UNKNOWN),
+            limits.max_unknown_orders,
+            COUNT,
+            "risk.max_unknown_orders",
+        ),
+        at_most("positions", TIER, held, limits.max_positions, COUNT, "risk.max_positions"),
+    )
+
+
+def reducing_checks(case: Case) -> tuple[Check, ...]:
+    """What an order that only reduces must still satisfy: less than is held, and a desk that may close."""
+    position = case.portfolio.position(case.observation.instrument)
+    held = abs(float(position.quantity)) if position else 0.0
+    lowest = TradingState.HALTED if case.risk.flatten else TradingState.REDUCING
+    return (
+        at_least("trading state", TIER, RANK[case.risk.trading], RANK[lowest], "state", "command.resume"),
+        at_most("reduces only", TIER, float(case.quantity), held, "units", "order"),
+        at_most("exit pending", TIER, _exits_waiting(case), 0, COUNT, "order"),
+    )
+
+
+def _exits_waiting(case: Case) -> int:
+    """Market exits that have not filled yet; a resting stop or target is protection, not an exit on its way."""
+    return sum(
+        order.request.type is OrderType.MARKET and order.request.reduce_only
+        for order in case.portfolio.orders
+        if order.request.instrument == case.observation.instrument
+    )

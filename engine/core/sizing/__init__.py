@@ -1,0 +1,1 @@
+"""How much: every step between the wish and the rounded quantity is recorded."""

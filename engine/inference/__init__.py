@@ -1,0 +1,1 @@
+"""Asking the served models: one thread, one row, within the deadline or not at all."""

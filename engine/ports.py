@@ -1,0 +1,179 @@
+"""The outside world on one page: what the engine needs from whatever surrounds it, and what each promises."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple, Protocol
+
+from engine.core.domain.commands import Command, Outcome
+from engine.core.domain.events import Recorded
+from engine.core.domain.market import Bar, BarArrays
+from engine.core.domain.order import Fill, Order, OrderRequest, Submission
+from engine.core.domain.records import Observation, Record
+from engine.core.domain.risk import TradingState
+from engine.core.domain.signal import Prediction
+
+
+class Clock(Protocol):
+    """What time it is. Replay has its own."""
+
+    def now(self) -> datetime:
+        """The present moment, aware and UTC."""
+
+
+class Feed(Protocol):
+    """Where bars come from."""
+
+    def history(self, instrument: str, before: datetime, bars: int) -> BarArrays:
+        """At most `bars` closed bars that were known before `before`, oldest first."""
+
+    def stream(self, after: datetime | None) -> AsyncIterator[Sequence[Bar]]:
+        """Closed bars that became known after `after`, in time order: all instruments of one moment at once."""
+
+
+class VenueUpdate(NamedTuple):
+    """What a venue tells by itself: an order moved, or a fill, or both."""
+
+    order: Order | None
+    reason: str
+    fill: Fill | None
+
+
+class Venue(Protocol):
+    """Where orders go."""
+
+    async def submit(self, order: OrderRequest) -> Submission:
+        """Send once. Accepted, refused, or unknown: a lost answer is never a refusal."""
+
+    async def cancel(self, client_id: str) -> Submission:
+        """Ask for the order's end. Accepted means cancelled; a fill that came first is told as a fill."""
+
+    async def lookup(self, client_id: str) -> Order | None:
+        """The order as the venue knows it; None when it has never seen the id."""
+
+    async def updates(self, bars: Sequence[Bar]) -> Sequence[VenueUpdate]:
+        """What happened to our orders since last asked; `bars` is what just closed. Never before its time."""
+
+
+class Predictor(Protocol):
+    """Who serves the models."""
+
+    def versions(self) -> dict[str, str]:
+        """Served model names and the hashes of what answers for them."""
+
+    def predict(self, observation: Observation) -> tuple[Prediction, ...]:
+        """One answer for each served model; late or failed is absent, with the reason."""
+
+
+class StoredRecord(NamedTuple):
+    """A record of the chain: its number, its link's hash (hex) and the record."""
+
+    sequence: int
+    hash: str
+    record: Record
+
+
+class Verification(NamedTuple):
+    """What walking the chain showed. `first_break` is the first number that does not fit, None if all do."""
+
+    records: int
+    chain_ok: bool
+    first_break: int | None
+    reason: str
+    head: str
+
+
+class Journal(Protocol):
+    """The append-only chain of records. One writer; many readers."""
+
+    async def append(self, records: Sequence[Record]) -> tuple[StoredRecord, ...]:
+        """Make the records durable, in order, all or none. Only then return. StoreFailed if it cannot be done.
+
+        A record whose id is there already with the same content is not written twice; with other content it
+        is refused as Impossible.
+        """
+
+    def read(self, first: int = 1, last: int | None = None) -> Iterable[StoredRecord]:
+        """The records numbered `first` to `last`, in order."""
+
+    def get(self, record_id: str) -> StoredRecord | None:
+        """The record of that id."""
+
+    def find(
+        self,
+        *,
+        kind: str = "",
+        instrument: str = "",
+        outcome: str = "",
+        decision: str = "",
+        client_id: str = "",
+        trade: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        newest_first: bool = True,
+    ) -> tuple[StoredRecord, ...]:
+        """Records by column; empty text means any; `since` is included, `until` is not."""
+
+    def count(self) -> int:
+        """How many records there are."""
+
+    def verify(self) -> Verification:
+        """Walk the whole chain."""
+
+
+class HaltRow(NamedTuple):
+    """The halt that survives any restart. `version` grows with each change, by whomever."""
+
+    state: TradingState
+    since: datetime
+    by: str
+    reason: str
+    version: int
+
+
+class StateStore(Protocol):
+    """What must outlive the process beside the journal: halts, snapshots, jobs that ran."""
+
+    def halt(self) -> HaltRow:
+        """The row as it stands now. Read immediately before every order."""
+
+    def set_halt(self, state: TradingState, by: str, reason: str, at: datetime) -> HaltRow:
+        """Change the row, durably, from any process."""
+
+    def save_snapshot(self, sequence: int, payload: bytes) -> None:
+        """Keep the state of the desk as of record `sequence`."""
+
+    def load_snapshot(self) -> tuple[int, bytes] | None:
+        """The newest snapshot; None when there is none."""
+
+    def claim_job(self, job: str, slot: str, at: datetime) -> bool:
+        """True for exactly one caller of each (job, slot), whatever restarts in between."""
+
+
+class Desk(Protocol):
+    """The one door for people: chats, console and jobs see the engine through this."""
+
+    async def submit(self, command: Command) -> Outcome:
+        """Carry out a command, once for each `key`."""
+
+    def status(self) -> dict[str, Any]:
+        """State, since, by, equity, positions, last cycle: plain values for display."""
+
+    def positions(self) -> tuple[dict[str, Any], ...]:
+        """Open positions with their stops, targets and profit so far."""
+
+    def listen(self, listener: Callable[[Recorded], None]) -> None:
+        """Be told of every record once it is durable. Must return at once."""
+
+
+class Ledger(NamedTuple):
+    """Totals of a day (UTC) as the journal's fills and trades give them."""
+
+    day: str
+    trades: int
+    fills: int
+    gross: Decimal
+    fees: Decimal
+    net: Decimal
+    equity: Decimal

@@ -1,0 +1,117 @@
+"""The tables, as SQLAlchemy sees them: what migrations are made from and checked against.
+
+The journal and the state store send their own few statements (see `driver.py`); everything that can wait, or
+wants to join and group, queries these.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import BigInteger, Dialect, Index, Integer, LargeBinary, MetaData, Text, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware moment, kept as microseconds since 1970: exact, sortable, the same in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Refuse what does not say where its clock stands."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"a time must be aware, was {value}")
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """The moment, in UTC."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Base(DeclarativeBase):
+    """Every name of a constraint follows from its columns, so that migrations can speak of it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite makes only INTEGER the row's own number
+
+
+class RecordRow(Base):
+    """One record of the journal: its place in the chain, what questions filter on, and its bytes.
+
+    A filter that does not apply is null, which keeps it out of its index.
+    """
+
+    __tablename__ = "records"
+
+    sequence: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=False)
+    id: Mapped[str] = mapped_column(Text, unique=True)
+    at_ms: Mapped[int] = mapped_column(BigInteger)
+    kind: Mapped[str] = mapped_column(Text)
+    instrument: Mapped[str | None] = mapped_column(Text)
+    outcome: Mapped[str | None] = mapped_column(Text)
+    refused_by: Mapped[str | None] = mapped_column(Text)
+    decision: Mapped[str | None] = mapped_column(Text)
+    client_id: Mapped[str | None] = mapped_column(Text)
+    trade: Mapped[str | None] = mapped_column(Text)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
+    payload: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+def _asked(*columns: str) -> Index:
+    """An index over the rows in which the first of `columns` applies."""
+    applies = getattr(RecordRow, columns[0]).is_not(None)
+    attributes = [getattr(RecordRow, column) for column in columns]
+    return Index(
+        f"ix_records_{'_'.join(columns)}", *attributes, sqlite_where=applies, postgresql_where=applies
+    )
+
+
+Index("ix_records_kind_instrument_at_ms", RecordRow.kind, RecordRow.instrument, RecordRow.at_ms)
+Index("ix_records_at_ms", RecordRow.at_ms)
+_asked("outcome", "at_ms")
+_asked("decision")
+_asked("client_id")
+_asked("trade")
+
+
+class HaltTable(Base):
+    """The halt of each desk. A missing row means that nothing was ever halted."""
+
+    __tablename__ = "halts"
+
+    desk: Mapped[str] = mapped_column(Text, primary_key=True)
+    state: Mapped[str] = mapped_column(Text)
+    since: Mapped[datetime] = mapped_column(UTCDateTime)
+    by: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(BigInteger)
+
+
+class SnapshotRow(Base):
+    """The state of the desk as of one record."""
+
+    __tablename__ = "snapshots"
+
+    sequence: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=False)
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    payload: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class JobRun(Base):
+    """A job that somebody took on, for one slot of its schedule."""
+
+    __tablename__ = "job_runs"
+
+    job: Mapped[str] = mapped_column(Text, primary_key=True)
+    slot: Mapped[str] = mapped_column(Text, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -1,0 +1,178 @@
+"""Fit, and say honestly how well it would have done: purged walk-forward first, the model on all rows last.
+
+Nothing is tuned and nothing is chosen here, so the out-of-sample rows are out of sample. The same walk-forward is
+run once more on shuffled answers: if it finds skill there, the rows leak, and nothing may be published.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.schema.models import ModelSettings
+from engine.core.domain.errors import BadData, Refused
+from engine.core.domain.market import BarArrays, Floats, Ints
+from engine.core.features.registry import NAMES, feature_set_version
+from engine.core.labels.weights import walk_forward
+from engine.training.boosting import fit, gains, probabilities
+from engine.training.dataset import Counts, Dataset, assemble
+from engine.training.export import Parity, export
+from engine.training.scores import CalibrationBin, Scores, auc_error, calibration, score
+
+QUESTION = "probability that the upper barrier is reached before the lower one, given that one of them is"
+EMBARGO_SHARE = 0.01  # of all bars (Lopez de Prado 2018, section 7.4.2)
+MINIMUM_ROWS = 50  # that a fold may be learned from or judged by
+CANARY_SIGMAS = 4.0
+CANARY_FLOOR = 0.05
+
+
+class FoldReport(msgspec.Struct, frozen=True):
+    """One step of the walk forward: days are UTC, `purged` rows lay between training and test."""
+
+    train_rows: int
+    purged: int
+    train_last: str
+    test_first: str
+    test_last: str
+    scores: Scores
+
+
+class Canary(msgspec.Struct, frozen=True):
+    """The walk forward on shuffled answers: `auc` must lie within `tolerance` of one half."""
+
+    auc: float
+    tolerance: float
+    passed: bool
+
+
+class TrainingReport(msgspec.Struct, frozen=True):
+    """Everything that can be said of a model before it is served. `out_of_sample` joins the folds."""
+
+    question: str
+    instruments: tuple[str, ...]
+    first: str
+    last: str
+    feature_set: str
+    settings: ModelSettings
+    data_hash: str
+    counts: Counts
+    base_rate: float
+    embargo_bars: int
+    folds: tuple[FoldReport, ...]
+    out_of_sample: Scores
+    better_than_base: bool
+    calibration: tuple[CalibrationBin, ...]
+    canary: Canary
+    parity: Parity
+    gains: dict[str, float]
+
+
+class Trained(NamedTuple):
+    """A model as ONNX, the order of its inputs, and what is known about it."""
+
+    model: bytes
+    features: tuple[str, ...]
+    report: TrainingReport
+
+
+def train(series: Mapping[str, BarArrays], settings: ModelSettings) -> Trained:
+    """Judge, fit on all rows, export. The same bars and settings give the same bytes.
+
+    BadData when there are too few rows; Refused when the canary sings or the export does not answer as the
+    trees do.
+    """
+    data = assemble(series, settings)
+    embargo = round(EMBARGO_SHARE * data.moments.size)
+    folds, said, base, judged = _walk(data, data.target, settings, embargo)
+    canary = _canary(data, settings, embargo)
+    if not canary.passed:
+        raise Refused(
+            f"the rows leak: on shuffled answers the walk-forward AUC is {canary.auc:.3f}, "
+            f"further than {canary.tolerance:.3f} from 0.5"
+        )
+    booster = fit(data.rows, data.target, data.weight, settings)
+    model, parity = export(booster, data.rows)
+    scores = score(said[judged], base[judged], data.target[judged])
+    report = TrainingReport(
+        question=QUESTION,
+        instruments=data.instruments,
+        first=_day(data, int(data.start[0])),
+        last=_day(data, int(data.end.max())),
+        feature_set=feature_set_version(),
+        settings=settings,
+        data_hash=data.data_hash,
+        counts=data.counts,
+        base_rate=round(float(np.average(data.target, weights=data.weight)), 6),
+        embargo_bars=embargo,
+        folds=folds,
+        out_of_sample=scores,
+        better_than_base=scores.log_loss < scores.log_loss_base,
+        calibration=calibration(said[judged], data.target[judged]),
+        canary=canary,
+        parity=parity,
+        gains=gains(booster, NAMES),
+    )
+    return Trained(model, NAMES, report)
+
+
+class Walk(NamedTuple):
+    """The folds, and for each row what was said of it, what the base rate said, and whether it was judged."""
+
+    folds: tuple[FoldReport, ...]
+    said: Floats
+    base: Floats
+    judged: NDArray[np.bool_]
+
+
+def _walk(data: Dataset, target: NDArray[np.bool_], settings: ModelSettings, embargo: int) -> Walk:
+    said, base = np.full(target.size, np.nan), np.full(target.size, np.nan)
+    reports = []
+    for fold in walk_forward(data.start, data.end, settings.folds, embargo):
+        _enough(int(fold.train.sum()), int(fold.test.sum()), settings)
+        booster = fit(data.rows[fold.train], target[fold.train], data.weight[fold.train], settings)
+        said[fold.test] = probabilities(booster, data.rows[fold.test])
+        base[fold.test] = np.average(target[fold.train], weights=data.weight[fold.train])
+        reports.append(
+            FoldReport(
+                train_rows=int(fold.train.sum()),
+                purged=fold.purged,
+                train_last=_day(data, int(data.end[fold.train].max())),
+                test_first=_day(data, int(data.start[fold.test].min())),
+                test_last=_day(data, int(data.start[fold.test].max())),
+                scores=score(said[fold.test], base[fold.test], target[fold.test]),
+            )
+        )
+    if not reports:
+        raise _too_few(int(target.size), settings)
+    return Walk(tuple(reports), said, base, ~np.isnan(said))
+
+
+def _canary(data: Dataset, settings: ModelSettings, embargo: int) -> Canary:
+    """Shuffle the answers, then do all the rest as before."""
+    shuffled = np.random.default_rng(settings.rounds).permutation(data.target)
+    walk = _walk(data, shuffled, settings, embargo)
+    answers = shuffled[walk.judged]
+    auc = score(walk.said[walk.judged], walk.base[walk.judged], answers).auc
+    tolerance = max(CANARY_FLOOR, CANARY_SIGMAS * auc_error(answers))
+    found = 0.5 if auc is None else auc
+    return Canary(auc=found, tolerance=round(tolerance, 6), passed=abs(found - 0.5) <= tolerance)
+
+
+def _enough(train_rows: int, test_rows: int, settings: ModelSettings) -> None:
+    if min(train_rows, test_rows) < MINIMUM_ROWS:
+        raise _too_few(min(train_rows, test_rows), settings)
+
+
+def _too_few(rows: int, settings: ModelSettings) -> BadData:
+    return BadData(
+        f"too few bars to train on: {rows} usable rows in a fold, {MINIMUM_ROWS} are needed in each part of "
+        f"{settings.folds} folds (a bar is usable once {len(NAMES)} features are warm and a barrier was reached)"
+    )
+
+
+def _day(data: Dataset, place: int) -> str:
+    moments: Ints = data.moments
+    return datetime.fromtimestamp(int(moments[place]) / 1000, UTC).strftime("%Y-%m-%d")

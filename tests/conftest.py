@@ -1,0 +1,124 @@
+"""What all tests share: reproducible examples, a closed network, and a PostgreSQL server for those that ask for one."""
+
+import os
+
+# Before numpy is imported by anyone: on a shared machine one thread is several times as fast as two.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import glob
+import ipaddress
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import settings
+
+# `check` finds the same thing on every machine; HYPOTHESIS_PROFILE=explore looks further with each run.
+settings.register_profile("check", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
+
+
+@pytest.fixture(autouse=True)
+def _closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that would leave this machine."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def is_local(address: Any) -> bool:
+        if not isinstance(address, tuple):  # a Unix socket
+            return True
+        host = address[0]
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+    def refuse_or(act: Any) -> Any:
+        def guarded(self: socket.socket, address: Any) -> Any:
+            if not is_local(address):
+                self.close()
+                pytest.fail(f"a test tried to reach {address}: tests call nothing outside this machine")
+            return act(self, address)
+
+        return guarded
+
+    monkeypatch.setattr(socket.socket, "connect", refuse_or(connect))
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse_or(connect_ex))
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------
+
+
+def _postgres_tools() -> Path | None:
+    """Return the folder with initdb and pg_ctl: the one on the path, else the newest that Debian installed."""
+    on_path = shutil.which("initdb")
+    if on_path and shutil.which("pg_ctl"):
+        return Path(on_path).resolve().parent
+    found = [Path(name).parent for name in glob.glob("/usr/lib/postgresql/*/bin/initdb")]
+    return max(found, key=lambda path: float(path.parent.name), default=None)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A throwaway PostgreSQL server on loopback, as `postgresql+asyncpg://...`; it starts in about a second.
+
+    All tests of one worker share its database: `postgres_database` gives an empty one of its own.
+    """
+    tools = _postgres_tools()
+    if tools is None:
+        pytest.skip("no PostgreSQL server is installed here; tests/setup_system.sh installs one")
+    as_owner: list[str] = []
+    home = Path(tempfile.mkdtemp(prefix="whydesk-postgres-"))
+    if os.geteuid() == 0:  # the server refuses to run as root
+        try:
+            owner = pwd.getpwnam("postgres")
+        except KeyError:
+            pytest.skip("running as root, and there is no user `postgres` to run the server")
+        os.chown(home, owner.pw_uid, owner.pw_gid)
+        as_owner = ["runuser", "-u", "postgres", "--"]
+
+    def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*as_owner, str(tools / name), "-D", str(home / "data"), *arguments],
+            cwd=home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    try:
+        made = tool("initdb", "-U", "whydesk", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        assert made.returncode == 0, made.stderr
+        for _ in range(3):  # another process may take the port between our look and the server's
+            port = _free_port()
+            options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off"
+            started = tool("pg_ctl", "start", "-w", "-l", str(home / "log"), "-o", options)
+            if started.returncode == 0:
+                break
+        else:
+            pytest.fail(f"PostgreSQL did not start: {started.stderr}\n{(home / 'log').read_text()}")
+        yield f"postgresql+asyncpg://whydesk@127.0.0.1:{port}/postgres"
+    finally:
+        tool("pg_ctl", "stop", "-m", "immediate")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[str]:
+    """An empty PostgreSQL database for one test, as `postgresql+asyncpg://...`."""
+    psycopg = pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
+    name = f"t_{uuid4().hex}"
+    with psycopg.connect(postgres_url.replace("+asyncpg", ""), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield postgres_url.rpartition("/")[0] + f"/{name}"
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
