@@ -5,7 +5,6 @@ import os
 # Before numpy is imported by anyone: on a shared machine one thread is several times as fast as two.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import glob
 import ipaddress
 import pwd
 import shutil
@@ -61,7 +60,7 @@ def _postgres_tools() -> Path | None:
     on_path = shutil.which("initdb")
     if on_path and shutil.which("pg_ctl"):
         return Path(on_path).resolve().parent
-    found = [Path(name).parent for name in glob.glob("/usr/lib/postgresql/*/bin/initdb")]
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     return max(found, key=lambda path: float(path.parent.name), default=None)
 
 
@@ -99,14 +98,14 @@ def postgres_url() -> Iterator[str]:
     try:
         made = tool("initdb", "-U", "whydesk", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         assert made.returncode == 0, made.stderr
-        for _ in range(3):  # another process may take the port between our look and the server's
-            port = _free_port()
-            options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off"
-            started = tool("pg_ctl", "start", "-w", "-l", str(home / "log"), "-o", options)
-            if started.returncode == 0:
-                break
-        else:
-            pytest.fail(f"PostgreSQL did not start: {started.stderr}\n{(home / 'log').read_text()}")
+
+        def start(port: int) -> bool:
+            options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off"
+            return tool("pg_ctl", "start", "-w", "-l", str(home / "log"), "-o", options).returncode == 0
+
+        # Another process may take a port between our look and the server's.
+        port = next((port for port in (_free_port() for _ in range(3)) if start(port)), None)
+        assert port is not None, (home / "log").read_text()
         yield f"postgresql+asyncpg://whydesk@127.0.0.1:{port}/postgres"
     finally:
         tool("pg_ctl", "stop", "-m", "immediate")

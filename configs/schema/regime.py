@@ -19,7 +19,7 @@ class RegimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """adx_14 that a strong trend needs."""
     volatile_rank: Annotated[float, Meta(gt=0, lt=1)] = 0.6
     """vol_rank_250 from which a range is volatile, not quiet."""
-    crash_sigmas: Annotated[float, Meta(gt=0, le=20)] = 1.75
+    crash_sigmas: Annotated[float, Meta(gt=0, le=20)] = 2.5
     """Five-bar fall, in 60-bar standard deviations, that makes a crash together with `crash_depth`."""
     crash_depth: Annotated[float, Meta(gt=0, le=20)] = 1.0
     """Fall from the 60-bar high, in 60-bar standard deviations of a 60-bar move."""

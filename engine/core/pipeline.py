@@ -8,6 +8,7 @@ Between the two, served models are asked; their answers come back as inputs, so 
               -> review -> plan -> CycleResult
 """
 
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -21,8 +22,8 @@ from engine.core.decision.manage import Watch, exits, propose_exit
 from engine.core.decision.propose import NOTHING, propose_entry
 from engine.core.domain.instrument import exact
 from engine.core.domain.market import MarketWindow
-from engine.core.domain.order import Side
-from engine.core.domain.portfolio import Position
+from engine.core.domain.order import OrderRequest, Side
+from engine.core.domain.portfolio import Portfolio, Position
 from engine.core.domain.records import (
     CycleInputs,
     CycleResult,
@@ -40,9 +41,9 @@ from engine.core.features.build import build_rows
 from engine.core.features.registry import WARM_UP, feature_set_version
 from engine.core.regime import classify
 from engine.core.risk.breakers import trip
-from engine.core.risk.case import Case, bars_between, committed
+from engine.core.risk.case import Case, Reduction, bars_between, committed
 from engine.core.risk.daily import count_decision, open_day
-from engine.core.risk.review import nearest_miss, review, review_data
+from engine.core.risk.review import nearest_miss, review, review_data, review_reduction
 from engine.core.sizing.size import Ask, size
 
 ALPHAS = {
@@ -51,7 +52,7 @@ ALPHAS = {
     "trend": trend.signal,
     "breakout": breakout.signal,
 }
-NEED = WARM_UP + classify.ROWS - 1
+NEED = WARM_UP + classify.HISTORY - 1
 """Bars that a window must hold before anything is said: the regime looks at the newest few rows."""
 FEATURE_SET = feature_set_version()
 
@@ -59,7 +60,7 @@ FEATURE_SET = feature_set_version()
 def observe(window: MarketWindow, settings: Settings) -> Observation:
     """Everything that can be said about the market without asking anyone."""
     ready = window.bars.size >= NEED
-    return describe(window, build_rows(window.bars, classify.ROWS) if ready else (), settings)
+    return describe(window, build_rows(window.bars, classify.HISTORY) if ready else (), settings)
 
 
 def describe(window: MarketWindow, rows: tuple[dict[str, float], ...], settings: Settings) -> Observation:
@@ -113,7 +114,7 @@ def _look(inputs: CycleInputs) -> _Look:
     signals: tuple[Signal, ...] = ()
     forecast, direction, ensemble, volatility = None, 0, inputs.ensemble, 0.0
     if features:
-        volatility = features["vol_cc_60"] / 100
+        volatility = features["vol_cc_60"]
         signals = _signals(inputs)
         learned = learn(inputs.ensemble, close, volatility, settings.ensemble)
         forecast = combine(signals, learned, settings.ensemble)
@@ -166,18 +167,22 @@ def _stay_or_leave(look: _Look, position: Position) -> CycleResult:
     proposal = propose_exit(watch, asked)
     if proposal.side is None:
         return _result(look, OutcomeKind.HELD, proposal, Review((), None), watched=asked)
-    verdict = review(_case(look, proposal.side, abs(position.quantity), None, reduce_only=True))
+    quantity = abs(position.quantity)
+    wish = Reduction(
+        inputs.decision, look.instrument.name, proposal.side, quantity, inputs.portfolio, look.risk
+    )
+    verdict = review_reduction(wish)
     outcome = OutcomeKind.EXITED if verdict.approved else OutcomeKind.REFUSED
     return _result(look, outcome, proposal, verdict, watched=asked)
 
 
 def _enter_or_not(look: _Look, forecast: Forecast) -> CycleResult:
-    """Size and review are worked out for the direction the forecast leans to, whether or not the gate let it through."""
+    """Size and review are worked out for the direction leaned to, whether or not the gate let it through."""
     inputs, settings = look.inputs, look.inputs.settings
     leaning = -1 if forecast.direction < 0 and not settings.decision.long_only else 1
     bar = inputs.observation.bar
     wish = propose_entry(leaning, bar.close, look.atr, look.instrument, settings.decision)
-    assert wish.side is not None, "an entry has a side"
+    assert wish.side is not None and wish.stop is not None, "an entry has a side and a stop"
     sized = size(
         Ask(
             proposal=wish,
@@ -191,7 +196,7 @@ def _enter_or_not(look: _Look, forecast: Forecast) -> CycleResult:
             settings=settings,
         )
     )
-    verdict = review(_case(look, wish.side, sized.quantity, wish.stop, reduce_only=False))
+    verdict = review(_case(look, wish.side, sized.quantity, wish.stop))
     if not look.direction:
         quiet = replace(NOTHING, reason=verdict.refused_by)
         return replace(_result(look, OutcomeKind.NO_SIGNAL, quiet, verdict), size=sized)
@@ -199,7 +204,7 @@ def _enter_or_not(look: _Look, forecast: Forecast) -> CycleResult:
     return replace(_result(look, outcome, wish, verdict), size=sized)
 
 
-def _case(look: _Look, side: Side, quantity: Decimal, stop: Decimal | None, *, reduce_only: bool) -> Case:
+def _case(look: _Look, side: Side, quantity: Decimal, stop: Decimal) -> Case:
     inputs, risk = look.inputs, look.risk
     timeframe = inputs.settings.desk.timeframe
     return Case(
@@ -209,7 +214,6 @@ def _case(look: _Look, side: Side, quantity: Decimal, stop: Decimal | None, *, r
         side=side,
         quantity=quantity,
         stop=stop,
-        reduce_only=reduce_only,
         portfolio=inputs.portfolio,
         risk=risk,
         settings=inputs.settings,
@@ -246,3 +250,17 @@ def _result(
         ensemble=look.ensemble,
         risk=risk,
     )
+
+
+def close_by_command(
+    state: Portfolio, risk: RiskState, instrument: str, cause: str, reason: str, at: datetime
+) -> tuple[Review, tuple[OrderRequest, ...]]:
+    """What a person's wish to close leads to: the same review and the same plan as any other exit."""
+    position = state.position(instrument)
+    if position is None:
+        return Review((), None, "nothing held"), ()
+    side, quantity = position.side.opposite, abs(position.quantity)
+    verdict = review_reduction(Reduction(cause, instrument, side, quantity, state, risk, by_person=True))
+    if verdict.approved is None:
+        return verdict, ()
+    return verdict, plan_orders(verdict.approved, Proposal("exit", side, reason), at)

@@ -104,7 +104,7 @@ class OnnxPredictor:
     def _ask(self, model: ServedModel, session: Session, row: Rows, asked: float) -> Prediction:
         try:
             answer = session.one(row)
-        except Exception as error:  # whatever a runtime throws at one bar must not stop the desk
+        except Exception as error:  # noqa: BLE001 - whatever a runtime throws must not stop the desk
             return Prediction(
                 model.name, model.version, None, f"failed: {(str(error).splitlines() or ['?'])[0]}"
             )

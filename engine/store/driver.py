@@ -39,20 +39,25 @@ class Connection(Protocol):
 
 
 class Dialect(NamedTuple):
-    """Where the two databases differ, for the statements used here. `begin` keeps other writers out."""
+    """Where the two databases differ, for the statements used here.
+
+    `begin` keeps other writers out; `patience` sets how many milliseconds to wait for one.
+    """
 
     name: str
     mark: str
     begin: tuple[str, ...]
+    patience: str
     async_driver: str
     sync_driver: str
 
 
-SQLITE = Dialect("sqlite", "?", ("BEGIN IMMEDIATE",), "sqlite+aiosqlite", "sqlite")
+SQLITE = Dialect("sqlite", "?", ("BEGIN IMMEDIATE",), "PRAGMA busy_timeout = ", "sqlite+aiosqlite", "sqlite")
 POSTGRESQL = Dialect(
     "postgresql",
     "%s",
     ("BEGIN", f"SELECT pg_advisory_xact_lock({_WRITERS})"),
+    "SET lock_timeout = ",
     "postgresql+asyncpg",
     "postgresql+psycopg",
 )
@@ -143,6 +148,15 @@ def driver_errors(where: Place) -> tuple[type[Exception], ...]:
     import psycopg
 
     return (psycopg.Error,)
+
+
+def taken_errors(where: Place) -> tuple[type[Exception], ...]:
+    """What the driver raises when a key is taken."""
+    if where.dialect is SQLITE:
+        return (sqlite3.IntegrityError,)
+    import psycopg
+
+    return (psycopg.errors.UniqueViolation,)
 
 
 def one_line(error: Exception) -> str:

@@ -5,8 +5,8 @@ flush is under way and the next transaction takes all of them: each caller still
 durable, and each caller's records are written all or none. When the disk refuses, everybody who waited is told,
 nothing half-written stays, and the next append tries anew on a fresh connection.
 
-The head of the chain is read inside each transaction and never taken on trust: a writer in another process
-extends the same chain instead of forking it.
+The number of a record is the table's key. So a writer that does not know of another one's records cannot fork
+the chain: its insert fails, and it reads the head and goes on from there.
 """
 
 import asyncio
@@ -34,6 +34,7 @@ from engine.store.driver import (
     one_line,
     place,
     prepare,
+    taken_errors,
 )
 
 QUEUE = 1024
@@ -161,6 +162,7 @@ class SqlJournal:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
+        self._taken = taken_errors(self._where)
         self._insert, self._last, self._newest = map(self._where.sql, (_INSERT, _HEAD, _HEAD_LINK))
         prepare(self._where, write=not read_only)
         if not read_only:
@@ -254,17 +256,30 @@ class SqlJournal:
                 return [Impossible(self._refusal) for _ in batches]
 
     def _transact(self, connection: Connection, batches: Sequence[Sequence[_Entry]]) -> list[Answer]:
-        for statement in self._where.dialect.begin:
-            connection.execute(statement)
-        newest = connection.execute(self._newest).fetchone()
-        if _Head(*(newest or (0, GENESIS))) != self._head:
-            self._head = self._checked_head(connection)
-        head, rows, answers = chain(self._head, batches, self._known(connection, batches))
-        if rows:
-            connection.cursor().executemany(self._insert, rows)
+        """Write on from the head as last seen. Where a number or an id is taken already, look, and write again."""
+        try:
+            head, rows, answers = chain(self._head, batches, {})
+            self._begin(connection)
+            self._fill(connection, rows)
+        except self._taken:
+            connection.execute("ROLLBACK")
+            self._begin(connection)
+            seen = self._checked_head(connection)
+            head, rows, answers = chain(seen, batches, self._known(connection, batches))
+            self._fill(connection, rows)
         connection.execute("COMMIT")
         self._head = head
         return answers
+
+    def _begin(self, connection: Connection) -> None:
+        for statement in self._where.dialect.begin:
+            connection.execute(statement)
+
+    def _fill(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        if len(rows) == 1:
+            connection.execute(self._insert, rows[0])
+        elif rows:
+            connection.cursor().executemany(self._insert, rows)
 
     def _known(
         self, connection: Connection, batches: Sequence[Sequence[_Entry]]
@@ -315,10 +330,19 @@ class SqlJournal:
 
     def read(self, first: int = 1, last: int | None = None) -> Iterator[StoredRecord]:
         """The records numbered `first` to `last`, in order; a batch at a time is in memory."""
+        return map(_record, self._rows(first, last))
+
+    def export(self, first: int = 1, last: int | None = None) -> Iterator[dict[str, Any]]:
+        """The records as plain JSON values, one a line: number, id, link, and the record as it was hashed."""
+        for sequence, hashed, payload in self._rows(first, last):
+            record = msgspec.json.decode(payload)
+            yield {"sequence": sequence, "id": record["id"], "hash": hashed.hex(), "record": record}
+
+    def _rows(self, first: int, last: int | None) -> Iterator[tuple[int, bytes, bytes]]:
         end = self.count() if last is None else last
         sql = self._where.sql(f"{_ROWS}sequence >= ? AND sequence <= ? ORDER BY sequence LIMIT ?")
         while rows := self._readers.rows(sql, (first, end, _GROUP)):
-            yield from map(_record, rows)
+            yield from rows
             first = rows[-1][0] + 1
 
     def get(self, record_id: str) -> StoredRecord | None:
@@ -372,12 +396,6 @@ class SqlJournal:
     def count(self) -> int:
         """How many records there are: numbers have no gaps, so the newest one tells."""
         return self.head()[0]
-
-    def export(self, first: int = 1, last: int | None = None) -> Iterator[dict[str, Any]]:
-        """The records as plain JSON values, one a line: number, id, link and the record as it was hashed."""
-        for stored in self.read(first, last):
-            record = msgspec.json.decode(encode(stored.record))
-            yield {"sequence": stored.sequence, "id": stored.record.id, "hash": stored.hash, "record": record}
 
     def verify(self, *, deep: bool = False) -> Verification:
         """Walk the whole chain; `deep` also decodes each record and compares the columns that questions use.

@@ -48,7 +48,7 @@ def probabilities(booster: "xgboost.Booster", rows: Rows) -> Floats:
 def gains(booster: "xgboost.Booster", names: tuple[str, ...]) -> dict[str, float]:
     """Each used feature's share of all the loss that splits removed, largest first."""
     found = {
-        names[int(key[1:])]: float(value)
+        names[int(key[1:])]: float(np.sum(value))
         for key, value in booster.get_score(importance_type="total_gain").items()
     }
     total = sum(found.values()) or 1.0

@@ -26,16 +26,16 @@ _RANGE = NAMES.index("atr_pct_14")
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Where every bar went: `used` and the five that follow it add up to `bars`.
+    """Where every bar went: `used` and the four that follow it add up to `bars`.
 
-    `ambiguous` of all labels were bars that held both barriers and were settled against the buyer.
+    `without_features`: still warming up, or not finite. `ambiguous` of the used labels were decided by a bar that
+    held both barriers, against the buyer.
     """
 
     bars: int
     used: int
     timed_out: int
-    warming_up: int
-    not_finite: int
+    without_features: int
     unfinished: int
     unmeasured: int
     ambiguous: int
@@ -66,10 +66,11 @@ def assemble(series: Mapping[str, BarArrays], settings: ModelSettings) -> Datase
         raise BadData("training needs the bars of at least one instrument, got none")
     moments = np.unique(np.concatenate([series[name].end_ms for name in names]))
     parts = [_rows_of(series[name], moments, settings) for name in names]
-    rows, target, weight, start, end = (
-        np.concatenate([part[column] for part in parts])
-        for column in range(5)  # type: ignore[misc]
-    )
+    rows = np.concatenate([part.rows for part in parts])
+    target = np.concatenate([part.target for part in parts])
+    weight = np.concatenate([part.weight for part in parts])
+    start = np.concatenate([part.start for part in parts])
+    end = np.concatenate([part.end for part in parts])
     order = np.argsort(start, kind="stable")
     return Dataset(
         rows=np.ascontiguousarray(rows[order]),
@@ -79,7 +80,7 @@ def assemble(series: Mapping[str, BarArrays], settings: ModelSettings) -> Datase
         end=end[order],
         moments=moments,
         instruments=names,
-        counts=_sum([part[5] for part in parts]),
+        counts=_sum([part.counts for part in parts]),
         data_hash=data_hash(series),
     )
 
@@ -102,31 +103,36 @@ def data_hash(series: Mapping[str, BarArrays]) -> str:
     return digest.hexdigest()
 
 
-_Part = tuple[Rows, NDArray[np.bool_], Floats, Ints, Ints, Counts]
+class _Part(NamedTuple):
+    rows: Rows
+    target: NDArray[np.bool_]
+    weight: Floats
+    start: Ints
+    end: Ints
+    counts: Counts
 
 
 def _rows_of(bars: BarArrays, moments: Ints, settings: ModelSettings) -> _Part:
     matrix = build_matrix(bars)
-    average_range = matrix[:, _RANGE] * bars.close / 100.0
+    rows = rows32(matrix)
+    whole = np.isfinite(rows).all(axis=1)
+    average_range = np.where(whole, matrix[:, _RANGE] * bars.close / 100.0, np.nan)
     labels = triple_barrier(bars, average_range, settings.barrier_atr, settings.horizon)
-    rows = rows32(matrix[labels.start])
-    warm = ~np.isnan(matrix[labels.start]).any(axis=1)
-    finite = np.isfinite(rows).all(axis=1)
     touched = labels.value != 0
-    kept = warm & finite & touched
-    start, end = labels.start[kept], labels.end[kept]
+    start, end = labels.start[touched], labels.end[touched]
+    without_features = int(np.count_nonzero(~whole))
     counts = Counts(
         bars=bars.size,
-        used=int(kept.sum()),
-        timed_out=int((warm & finite & ~touched).sum()),
-        warming_up=int((~warm).sum()),
-        not_finite=int((warm & ~finite).sum()),
+        used=int(np.count_nonzero(touched)),
+        timed_out=int(np.count_nonzero(~touched)),
+        without_features=without_features,
         unfinished=labels.unfinished,
-        unmeasured=labels.unmeasured,
+        unmeasured=labels.unmeasured - without_features,
         ambiguous=labels.ambiguous,
     )
     place = np.searchsorted(moments, bars.end_ms)
-    return rows[kept], labels.value[kept] == 1, uniqueness(start, end), place[start], place[end], counts
+    target = labels.value[touched] == 1
+    return _Part(rows[start], target, uniqueness(start, end), place[start], place[end], counts)
 
 
 def _sum(parts: list[Counts]) -> Counts:

@@ -24,7 +24,7 @@ OPSET = 15
 TOLERANCE = 1e-5
 INPUT, OUTPUT = "features", "probability"
 _RANDOM_ROWS = 500
-_BOUNDARY_ROWS = 1500
+_BOUNDARIES = 500
 _TRAINING_ROWS = 500
 
 
@@ -36,7 +36,13 @@ class Parity(msgspec.Struct, frozen=True):
 
 
 def export(booster: "xgboost.Booster", training_rows: Rows) -> tuple[bytes, Parity]:
-    """Return the model file and how well it agrees; Refused when it does not."""
+    """Return the model file and how well it agrees; Refused when it does not.
+
+    Trees without a single split are refused first: they say the same of every row, and onnxmltools 1.16 writes
+    their starting value as a probability where a logarithm of odds belongs.
+    """
+    if not splits(booster):
+        raise Refused("nothing could be learned: no feature tells the rows apart, so there is no model to publish")
     model = to_onnx(booster, training_rows.shape[1])
     return model, check_parity(model, booster, trying_rows(booster, training_rows))
 
@@ -63,14 +69,12 @@ def trying_rows(booster: "xgboost.Booster", training_rows: Rows) -> Rows:
     gaps = known.copy()
     gaps[random.random(gaps.shape) < 0.2] = np.nan
     edges = splits(booster)
-    chosen = random.choice(len(edges), min(len(edges), _BOUNDARY_ROWS // 3), replace=False) if edges else []
+    chosen = random.permutation(len(edges))[:_BOUNDARIES]
     boundary = training_rows[random.integers(0, len(training_rows), 3 * len(chosen))]
     for number, edge in enumerate(chosen):
         feature, threshold = edges[edge][0], np.float32(edges[edge][1])
-        for beside, value in enumerate(
-            (np.nextafter(threshold, -np.inf), threshold, np.nextafter(threshold, np.inf))
-        ):
-            boundary[3 * number + beside, feature] = value
+        below, above = np.nextafter(threshold, np.float32(-np.inf)), np.nextafter(threshold, np.float32(np.inf))
+        boundary[3 * number : 3 * number + 3, feature] = below, threshold, above
     return np.concatenate([wild, boundary, gaps, known])
 
 

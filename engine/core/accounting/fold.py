@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
-from engine.core.accounting.ledger import apply_fill, apply_order, place
+from engine.core.accounting.ledger import apply_fill, apply_order, place, place_orders
 from engine.core.domain.order import Fill
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import (
@@ -26,12 +26,16 @@ from engine.core.domain.risk import RiskState
 
 
 class DeskState(msgspec.Struct, frozen=True):
-    """Everything the next cycle needs from the ones before. `last_bars` is the newest bar decided on."""
+    """Everything the next cycle needs from the ones before.
+
+    `last_bars` is the newest bar decided on, `settled` the newest bar whose fills are booked, by instrument.
+    """
 
     portfolio: Portfolio
     risk: RiskState = RiskState()
     ensembles: dict[str, EnsembleState] = {}
     last_bars: dict[str, datetime] = {}
+    settled: dict[str, datetime] = {}
 
 
 def apply(state: DeskState, record: Record) -> DeskState:
@@ -39,11 +43,15 @@ def apply(state: DeskState, record: Record) -> DeskState:
     if isinstance(record, CycleRecord):
         return _after_cycle(state, record)
     if isinstance(record, FillRecord):
-        return replace(state, portfolio=apply_fill(state.portfolio, record.fill)[0])
+        fill = record.fill
+        settled = state.settled | {fill.instrument: fill.at}
+        return replace(state, portfolio=apply_fill(state.portfolio, fill)[0], settled=settled)
     if isinstance(record, OrderRecord):
         return replace(state, portfolio=apply_order(state.portfolio, record))
     if isinstance(record, TradeRecord):
         return replace(state, risk=count_trade(state.risk, record))
+    if isinstance(record, CommandRecord):
+        state = replace(state, portfolio=place_orders(state.portfolio, record.orders))
     if isinstance(record, CommandRecord | IncidentRecord) and record.risk is not None:
         return replace(state, risk=record.risk)
     return state
@@ -67,7 +75,8 @@ def count_trade(risk: RiskState, trade: TradeRecord) -> RiskState:
 
 
 def _after_cycle(state: DeskState, record: CycleRecord) -> DeskState:
-    return DeskState(
+    return replace(
+        state,
         portfolio=place(record.portfolio, record),
         risk=record.result.risk,
         ensembles=state.ensembles | {record.instrument: record.result.ensemble},

@@ -4,6 +4,7 @@ A position is averaged over its entry fills. A trade runs from flat to flat; whe
 a `TradeRecord` whose `net` is what cash gained by it, to the last digit.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from engine.core.domain.errors import Impossible
 from engine.core.domain.ids import record_id
 from engine.core.domain.market import Bar
-from engine.core.domain.order import Fill, Order, OrderStatus, moved
+from engine.core.domain.order import Fill, Order, OrderRequest, OrderStatus, moved
 from engine.core.domain.portfolio import EntryPlan, Portfolio, Position
 from engine.core.domain.records import CycleRecord, OrderRecord, TradeRecord
 
@@ -39,16 +40,22 @@ def mark(portfolio: Portfolio, bar: Bar) -> Portfolio:
 def place(portfolio: Portfolio, record: CycleRecord) -> Portfolio:
     """The decision's orders are intents from the moment its record is durable."""
     result = record.result
-    if not result.orders:
-        return portfolio
-    orders = portfolio.orders + tuple(Order(request, OrderStatus.INTENT) for request in result.orders)
+    portfolio = place_orders(portfolio, result.orders)
     proposal, forecast = result.proposal, result.forecast
-    if proposal.action != "enter":
-        return replace(portfolio, orders=orders)
+    if not result.orders or proposal.action != "enter":
+        return portfolio
     assert proposal.stop is not None and proposal.target is not None and forecast is not None
     votes = {vote.source: vote.contribution for vote in forecast.votes}
     plan = EntryPlan(proposal.stop, proposal.target, proposal.max_bars, votes)
-    return replace(portfolio, orders=orders, plans=portfolio.plans | {record.id: plan})
+    return replace(portfolio, plans=portfolio.plans | {record.id: plan})
+
+
+def place_orders(portfolio: Portfolio, requests: Sequence[OrderRequest]) -> Portfolio:
+    """Add intents: written down, not yet sent."""
+    if not requests:
+        return portfolio
+    intents = tuple([Order(request, OrderStatus.INTENT) for request in requests])
+    return replace(portfolio, orders=portfolio.orders + intents)
 
 
 def apply_order(portfolio: Portfolio, record: OrderRecord) -> Portfolio:

@@ -14,7 +14,7 @@ SPANS = (60, 120, 250)
 
 
 def signal(features: dict[str, float], settings: AlphaSettings) -> Signal:
-    """Full conviction at `momentum_full` standard deviations."""
+    """Full conviction at `momentum_full` standard deviations. Past returns are in percent, the volatility a share."""
     volatility = features["vol_cc_60"]
     inputs = {"vol_cc_60": volatility}
     total = 0.0
@@ -22,5 +22,5 @@ def signal(features: dict[str, float], settings: AlphaSettings) -> Signal:
         past = features[f"ret_{span}"]
         inputs[f"ret_{span}"] = past
         if volatility > 0:
-            total += past / (volatility * math.sqrt(span))
+            total += past / (100 * volatility * math.sqrt(span))
     return Signal("momentum", clip(total / len(SPANS) / settings.momentum_full), inputs)

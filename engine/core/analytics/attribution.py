@@ -26,7 +26,7 @@ def attribute(net: Decimal, votes: Sequence[Vote], quantum: Decimal = CENT) -> d
     >>> votes = [Vote("momentum", 1.0, 0.5, 0.5), Vote("carry", -0.5, 0.2, -0.1), Vote("trend", 1.0, 0.2, 0.2)]
     >>> parts = attribute(Decimal("10.00"), votes, quantum=Decimal("0.01"))
     >>> {source: str(part) for source, part in parts.items()}, str(sum(parts.values()))
-    ({'momentum': '8.33', 'carry': '-1.67', 'trend': '3.33'}, '9.99')
+    ({'momentum': '8.34', 'carry': '-1.67', 'trend': '3.33'}, '10.00')
     """
     weights: dict[str, Decimal] = {}
     for vote in votes:

@@ -135,8 +135,8 @@ def delayed(trades: Placed, last_mark: int, bars: int = 1) -> Placed:
     ([2], [4])
     """
     stays = trades.entry + bars < last_mark
-    entry, leave, side, size = (column[stays] for column in trades)
-    return Placed(entry + bars, np.minimum(leave + bars, last_mark), side, size)
+    leave = np.minimum(trades.exit + bars, last_mark)
+    return Placed(trades.entry[stays] + bars, leave[stays], trades.side[stays], trades.size[stays])
 
 
 def random_entries(
@@ -155,11 +155,10 @@ def random_entries(
     """
     held = trades._replace(exit=np.maximum(trades.exit, trades.entry + 1))
     _check(held, prices.size)
-    row = (column[None, :] for column in held)
-    ours = _evaluate(prices, Placed(*row), cost_bps)
-    results = [
-        _evaluate(prices, drawn, cost_bps) for drawn in random_placements(held, prices.size - 1, seed, draws)
-    ]
+    row = Placed(held.entry[None, :], held.exit[None, :], held.side[None, :], held.size[None, :])
+    ours = _evaluate(prices, row, cost_bps)
+    placements = random_placements(held, prices.size - 1, seed, draws)
+    results = [_evaluate(prices, drawn, cost_bps) for drawn in placements]
     totals = np.concatenate([total for total, _ in results])
     sharpes = np.concatenate([sharpe for _, sharpe in results])
     our_total, our_sharpe = float(ours[0][0]), float(ours[1][0])

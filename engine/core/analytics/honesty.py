@@ -57,10 +57,8 @@ def expected_maximum_sharpe(trials: float, variance: float) -> float:
         raise BadData(f"there was at least one trial, not {trials}")
     if trials == 1:
         return 0.0
-    best = (1 - _EULER) * normal_quantile(1 - 1 / trials) + _EULER * normal_quantile(
-        1 - 1 / (trials * math.e)
-    )
-    return math.sqrt(variance) * max(0.0, best)
+    low, high = normal_quantile(1 - 1 / trials), normal_quantile(1 - 1 / (trials * math.e))
+    return math.sqrt(variance) * max(0.0, (1 - _EULER) * low + _EULER * high)
 
 
 def deflated_sharpe(
@@ -112,8 +110,8 @@ def minimum_backtest_years(trials: float, annual_sharpe: float) -> float:
 class Overfitting(msgspec.Struct, frozen=True):
     """What choosing the best configuration is worth out of sample.
 
-    `pbo`: share of splits in which the winner came out at or below the median of all. `loss_probability`: share
-    in which its Sharpe ratio out of sample was negative. `splits`: how many there were.
+    `pbo`: share of splits in which the winner came out at or below the median of all. `loss_probability`:
+    share in which its Sharpe ratio out of sample was negative. `splits`: how many there were.
     """
 
     pbo: float
@@ -157,8 +155,9 @@ class Honesty(msgspec.Struct, frozen=True):
     """How far one result can be told from luck. None where it was not asked or cannot be said.
 
     `psr`: probability that the true Sharpe ratio is above zero. `dsr`: that it is above `luck_sharpe`, the
-    annual Sharpe ratio that the best of `n_trials` worthless tries shows. `needed_years`: record needed to tell
-    it from zero. `percentile`: share of random entries, 0 to 100, that did worse. `convincing`: dsr >= 0.95.
+    annual Sharpe ratio that the best of `n_trials` worthless tries shows. `needed_years`: record needed to
+    tell it from zero. `percentile`: share of random entries, 0 to 100, that did worse. `convincing`:
+    dsr >= 0.95.
     """
 
     psr: float | None
@@ -203,7 +202,7 @@ def assess(
 
 
 def honest_summary(result: Performance, honesty: Honesty, hold: Performance | None = None) -> tuple[str, ...]:
-    """Return the result in plain sentences, the doubtful part first. `hold` is buying and holding, if it is known.
+    """Return the result in plain sentences, the doubtful part first. `hold` is buying and holding, if known.
 
     >>> from engine.core.analytics.performance import performance
     >>> steps = np.tile([1.0, 1.02, 0.985], 122)
@@ -231,12 +230,10 @@ def _spread(sharpe: float, skew: float, kurtosis: float) -> float:
 
 def _matrix_shape(returns: Floats, blocks: int) -> tuple[int, int]:
     if returns.ndim != 2 or returns.shape[1] < 2 or not np.isfinite(returns).all():
-        raise BadData(
-            "overfitting is measured on finite returns of shape (bars, configurations), two at least"
-        )
+        raise BadData("overfitting needs finite returns of shape (bars, configurations), two at least")
     if blocks < 2 or blocks % 2 or returns.shape[0] < 2 * blocks:
         raise BadData(
-            f"{returns.shape[0]} bars cannot be cut into {blocks} blocks: an even number, two bars each"
+            f"{returns.shape[0]} bars do not give {blocks} blocks: an even number, of two bars each"
         )
     return returns.shape[0], returns.shape[1]
 
@@ -297,19 +294,13 @@ def _hold_sentence(result: Performance, hold: Performance | None) -> str:
 def _percentile_sentence(percentile: float | None) -> str:
     if percentile is None:
         return ""
-    return (
-        f"As many trades of the same length, entered at random, did worse in {percentile:.0f} of 100 draws."
-    )
+    return f"The same number of trades, entered at random, did worse in {percentile:.0f} of 100 draws."
 
 
 def _pbo_sentence(pbo: float | None) -> str:
     if pbo is None:
         return ""
-    return (
-        f"The configuration that looked best came out below the median in {pbo:.0%} of the splits.".replace(
-            "%", " %"
-        )
-    )
+    return f"The configuration that looked best came out below the median in {100 * pbo:.0f} % of the splits."
 
 
 def _floor2(probability: float) -> float:

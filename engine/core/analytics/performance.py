@@ -44,25 +44,27 @@ NO_TRADES = Trades()
 class Performance(msgspec.Struct, frozen=True):
     """The figures of one account over one stretch of bars. Shares are 0.01 for one percent.
 
-    * `total_return` is also `net_return`: after every cost. `gross_return` adds the closed trades' fees back, as
-      a share of the starting capital; slippage is inside both.
-    * `cagr` compounds over `years` = bars / bars_per_year; None below one year, for a month is not a year.
-    * `annual_volatility`: sample standard deviation (n - 1) of simple returns per bar, times sqrt(bars_per_year).
-    * `sharpe`: arithmetic mean return over the risk-free rate, by that deviation, annualised alike. `sharpe_ci`
-      is its 95 % interval with the standard error of Mertens (2002), which is Lo's (2002) with the sample's own
-      skewness and kurtosis; bars are taken as independent. `sharpe_autocorrelated` annualises by Lo's eta(q)
-      for the lag-1 `autocorrelation` instead of sqrt(q).
-    * `sortino`: the same mean by the root mean square of the shortfalls below the risk-free rate, over **all**
-      bars and not the losing ones only.
+    * `total_return` is also `net_return`: after every cost. `gross_return` adds the closed trades' fees
+      back, as a share of the starting capital; slippage is inside both.
+    * `cagr` compounds over `years` = bars / bars_per_year; None below one year.
+    * `annual_volatility`: sample standard deviation (n - 1) of simple returns per bar, times
+      sqrt(bars_per_year).
+    * `sharpe`: arithmetic mean return over the risk-free rate, by that deviation, annualised alike.
+      `sharpe_ci` is its 95 % interval with the standard error of Mertens (2002), which is Lo's (2002) with
+      the sample's own skewness and kurtosis; bars are taken as independent. `sharpe_autocorrelated`
+      annualises by Lo's eta(q) for the lag-1 `autocorrelation` instead of sqrt(q).
+    * `sortino`: the same mean by the root mean square of the shortfalls below the risk-free rate, over
+      **all** bars and not the losing ones only.
     * `max_drawdown`: deepest fall from an earlier high, the starting capital included, as a positive share.
       `max_drawdown_bars`: longest stretch below an earlier high, also when it has not ended.
       `ulcer_index`: root mean square of the drawdown at each bar (Martin 1987). `calmar`: cagr / max_drawdown
       over the whole stretch.
     * `var_95`, `es_95`: historical, per bar, positive for a loss (see `maths/tails.py`).
-    * `exposure`: share of bars with a position. `turnover`: value traded, both sides, by mean equity and years.
+    * `exposure`: share of bars with a position. `turnover`: value traded, both sides, by mean equity and
+      years.
     * `win_rate` counts net > 0 among all trades, with Wilson's 95 % interval. `average_loss` is negative.
-      `payoff` = average_win / -average_loss; `profit_factor` = sum of wins / -sum of losses, None when nothing
-      was lost. `expectancy` is the mean net a trade. `fees` are those of the closed trades.
+      `payoff` = average_win / -average_loss; `profit_factor` = sum of wins / -sum of losses, None when
+      nothing was lost. `expectancy` is the mean net a trade. `fees` are those of the closed trades.
     """
 
     bars: int
@@ -193,7 +195,7 @@ def performance(
 
 def sharpe_ratio(shape: Moments, bars_per_year: float, risk_free: float = 0.0) -> float | None:
     """Return the annual Sharpe ratio of returns with these moments per bar; None when they do not move."""
-    if shape.count < 2 or shape.std == 0:
+    if shape.size < 2 or shape.std == 0:
         return None
     return (shape.mean - risk_free / bars_per_year) / shape.std * math.sqrt(bars_per_year)
 
@@ -201,7 +203,7 @@ def sharpe_ratio(shape: Moments, bars_per_year: float, risk_free: float = 0.0) -
 def sharpe_error(shape: Moments, bars_per_year: float, risk_free: float = 0.0) -> float | None:
     """Return the standard error of the annual Sharpe ratio (Mertens 2002; normal returns give Lo 2002).
 
-    >>> monthly = Moments(count=61, mean=0.5, std=1.0, skew=0.0, kurtosis=3.0)
+    >>> monthly = Moments(size=61, mean=0.5, std=1.0, skew=0.0, kurtosis=3.0)
     >>> round(sharpe_error(monthly, bars_per_year=1), 3)  # Lo 2002, table 1: Sharpe 0.50, 60 observations
     0.137
     """
@@ -209,7 +211,7 @@ def sharpe_error(shape: Moments, bars_per_year: float, risk_free: float = 0.0) -
     if sharpe is None:
         return None
     spread = 1 - shape.skew * sharpe + (shape.kurtosis - 1) / 4 * sharpe * sharpe
-    return math.sqrt(max(0.0, spread) / (shape.count - 1) * bars_per_year)
+    return math.sqrt(max(0.0, spread) / (shape.size - 1) * bars_per_year)
 
 
 def annualising_factor(bars_per_year: float, rho: float) -> float:

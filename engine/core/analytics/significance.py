@@ -1,9 +1,9 @@
 """Is a difference noise? The Sharpe ratio of one account less another's, with an interval.
 
 Both accounts are resampled together, bar by bar of the same dates, in blocks of neighbouring bars: what they
-have in common stays in common and cancels, and volatility that comes in spells stays in spells. Ledoit and Wolf
-(2008) show that the textbook test, which takes returns as normal and independent, finds differences that are
-not there.
+have in common stays in common and cancels, and volatility that comes in spells stays in spells. Ledoit and
+Wolf (2008) show that the textbook test, which takes returns as normal and independent, finds differences
+that are not there.
 """
 
 import math
@@ -49,9 +49,7 @@ def sharpe_difference(
     (0.0, 1.0, True)
     """
     if ours.shape != theirs.shape or ours.size < FEWEST_BARS:
-        raise BadData(
-            f"two rows of the same {FEWEST_BARS} bars or more are compared, were {ours.size}, {theirs.size}"
-        )
+        raise BadData(f"the same {FEWEST_BARS} bars or more are compared, not {ours.size} with {theirs.size}")
     size = block or math.ceil(ours.size ** (1 / 3))
     here = _annual(ours, bars_per_year) - _annual(theirs, bars_per_year)
     columns = np.column_stack((*_centred(ours), *_centred(theirs)))
@@ -76,8 +74,6 @@ def _sharpes(means: Floats, returns: Floats, bars_per_year: float) -> Floats:
     bars = returns.size
     variance = (means[:, 1] - means[:, 0] ** 2) * bars / (bars - 1)
     moved = variance > 0
-    mean = means[:, 0] + returns.mean()
-    sharpes: Floats = np.where(
-        moved, mean / np.sqrt(np.where(moved, variance, 1.0)) * math.sqrt(bars_per_year), 0.0
-    )
+    annual = (means[:, 0] + returns.mean()) * math.sqrt(bars_per_year)
+    sharpes: Floats = np.where(moved, annual / np.sqrt(np.where(moved, variance, 1.0)), 0.0)
     return sharpes

@@ -143,6 +143,27 @@ class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
     seed: int
     result: CycleResult
 
+    @classmethod
+    def of(
+        cls, inputs: CycleInputs, result: CycleResult, settings_hash: str, code_version: str
+    ) -> "CycleRecord":
+        """The record of a decision: what went in, what came out, and what it was made with."""
+        return cls(
+            id=inputs.decision,
+            at=inputs.as_of,
+            cycle=inputs.cycle,
+            instrument=inputs.observation.instrument,
+            observation=inputs.observation,
+            predictions=inputs.predictions,
+            portfolio=inputs.portfolio,
+            ensemble=inputs.ensemble,
+            risk=inputs.risk,
+            settings_hash=settings_hash,
+            code_version=code_version,
+            seed=inputs.seed,
+            result=result,
+        )
+
     def inputs(self, settings: Settings) -> CycleInputs:
         """The inputs again, for replay. `settings` must be those that `settings_hash` names."""
         return CycleInputs(
@@ -221,7 +242,7 @@ class TradeRecord(msgspec.Struct, frozen=True, tag="trade"):
 
 
 class CommandRecord(msgspec.Struct, frozen=True, tag="command"):
-    """Somebody asked for something; refused wishes too."""
+    """Somebody asked for something; refused wishes too. `orders` are what it made the desk send."""
 
     id: str
     at: datetime
@@ -234,6 +255,7 @@ class CommandRecord(msgspec.Struct, frozen=True, tag="command"):
     accepted: bool
     text: str
     risk: RiskState | None
+    orders: tuple[OrderRequest, ...] = ()
 
 
 class ReportRecord(msgspec.Struct, frozen=True, tag="report"):

@@ -16,15 +16,15 @@ _DAY = 86_400_000
 
 
 def _hour(w: Workings) -> Floats:
-    return cast(Floats, (w.bars.end_ms % _DAY) / _DAY)
+    return (w.bars.end_ms % _DAY) / _DAY
 
 
 def _weekday(w: Workings) -> Floats:
-    return cast(Floats, ((w.bars.end_ms // _DAY + 3) % 7) / 7.0)  # 1 January 1970 was a Thursday; Monday is 0
+    return ((w.bars.end_ms // _DAY + 3) % 7) / 7.0  # 1 January 1970 was a Thursday; Monday is 0
 
 
 def _month(w: Workings) -> Floats:
-    return cast(Floats, (_months(w) % 12) / 12.0)  # January is 0
+    return (_months(w) % 12) / 12.0  # January is 0
 
 
 def _day_of_month(w: Workings) -> Floats:
@@ -47,10 +47,10 @@ def _circle(name: str, share: Callable[[Workings], Floats], note: str) -> tuple[
         return w.once(name, lambda: 2.0 * np.pi * share(w))
 
     def sine(w: Workings) -> Floats:
-        return cast(Floats, np.sin(angle(w)))
+        return np.sin(angle(w))
 
     def cosine(w: Workings) -> Floats:
-        return cast(Floats, np.cos(angle(w)))
+        return np.cos(angle(w))
 
     return (
         Feature(f"{name}_sin", "calendar", ("end_ms",), 1, sine, f"sine of the {note}"),

@@ -9,9 +9,8 @@ import msgspec
 from engine.core.features.workings import Floats, Workings
 
 Family = Literal["trend", "momentum", "volatility", "volume", "calendar", "normalise"]
-Column = Literal["end_ms", "open", "high", "low", "close", "volume"]
 
-FORGOTTEN = 1e-14
+FORGOTTEN = 1e-10
 """Share of a moving average's seed that may be left when its first value counts."""
 
 
@@ -25,7 +24,7 @@ class Feature(msgspec.Struct, frozen=True):
 
     name: str
     family: Family
-    inputs: tuple[Column, ...]
+    inputs: tuple[str, ...]
     warm_up: int
     function: Callable[[Workings], Floats]
     note: str

@@ -1,26 +1,24 @@
 """How far price went, how evenly, and who won the bar."""
 
-from typing import cast
-
 import numpy as np
 
 from engine.core.features.feature import Feature, wilder_warm_up
 from engine.core.features.workings import FLAT, Floats, Workings, ema
-from engine.core.maths.rolling import lag, ratio, rolling_mean, rolling_sum, rolling_windows
+from engine.core.maths.rolling import lag, ratio, rolling_mean, rolling_windows
 
 _LONGEST_STREAK = 10
 
 
 def _ret(n: int) -> Feature:
     def function(w: Workings) -> Floats:
-        return cast(Floats, 100.0 * w.log_return(n))
+        return 100.0 * w.log_return(n)
 
     return Feature(f"ret_{n}", "momentum", ("close",), n + 1, function, f"log return over {n} bars, percent")
 
 
 def _roc(n: int) -> Feature:
     def function(w: Workings) -> Floats:
-        return cast(Floats, 100.0 * (w.close / lag(w.close, n) - 1.0))
+        return 100.0 * (w.close / lag(w.close, n) - 1.0)
 
     return Feature(
         f"roc_{n}", "momentum", ("close",), n + 1, function, f"simple return over {n} bars, percent"
@@ -28,7 +26,7 @@ def _roc(n: int) -> Feature:
 
 
 def _ret_skip(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * lag(w.log_return(230), 20))
+    return 100.0 * lag(w.log_return(230), 20)
 
 
 def _ret_vol(n: int) -> Feature:
@@ -40,13 +38,13 @@ def _ret_vol(n: int) -> Feature:
 
 
 def _acceleration(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * (w.log_return(10) - lag(w.log_return(10), 10)))
+    return 100.0 * (w.log_return(10) - lag(w.log_return(10), 10))
 
 
 def _rsi(n: int) -> Feature:
     def function(w: Workings) -> Floats:
         path = ema(w.path(), 2 * n - 1)
-        return cast(Floats, 50.0 + 50.0 * ratio(ema(w.change(), 2 * n - 1), path, 0.0, w.quiet()))
+        return 50.0 + 50.0 * ratio(ema(w.change(), 2 * n - 1), path, 0.0, w.quiet())
 
     note = f"Wilder's relative strength index over {n} bars, 0 to 100; flat: 50"
     return Feature(f"rsi_{n}", "momentum", ("close",), wilder_warm_up(n) + 1, function, note)
@@ -62,38 +60,39 @@ def _slow_k(w: Workings) -> Floats:
 
 
 def _stoch_d(w: Workings) -> Floats:
-    return rolling_mean(_slow_k(w), 3)
+    return w.mean(_slow_k(w), 3)
 
 
 def _cci(w: Workings) -> Floats:
     typical = w.typical()
     deviation = rolling_windows((typical,), 20, _mean_deviation, w.last)
-    return ratio(typical - rolling_mean(typical, 20), 0.015 * deviation, 0.0, FLAT * typical)
+    return ratio(typical - w.mean(typical, 20), 0.015 * deviation, 0.0, FLAT * typical)
 
 
 def _mean_deviation(rows: Floats) -> Floats:
-    return cast(Floats, np.abs(rows - rows.mean(axis=1, keepdims=True)).mean(axis=1))
+    deviation: Floats = np.abs(rows - rows.mean(axis=1, keepdims=True)).mean(axis=1)
+    return deviation
 
 
 def _ultimate(w: Workings) -> Floats:
     pressure = w.close - np.minimum(w.low, w.previous_close())
 
     def share(n: int) -> Floats:
-        return ratio(rolling_sum(pressure, n), rolling_sum(w.true_range(), n), 0.5)
+        return ratio(w.sum(pressure, n), w.sum(w.true_range(), n), 0.5)
 
-    return cast(Floats, 100.0 / 7.0 * (4.0 * share(7) + 2.0 * share(14) + share(28)))
+    return 100.0 / 7.0 * (4.0 * share(7) + 2.0 * share(14) + share(28))
 
 
 def _efficiency(n: int) -> Feature:
     def function(w: Workings) -> Floats:
-        return ratio(w.close - lag(w.close, n), rolling_sum(w.path(), n), 0.0, FLAT * w.close)
+        return ratio(w.close - lag(w.close, n), w.sum(w.path(), n), 0.0, FLAT * w.close)
 
     note = f"net change over {n} bars by the path walked (Kaufman, with its sign), -1 to 1; flat: 0"
     return Feature(f"efficiency_{n}", "momentum", ("close",), n + 1, function, note)
 
 
 def _up_share(w: Workings) -> Floats:
-    return cast(Floats, 0.5 + 0.5 * rolling_mean(np.sign(w.change()), 20))
+    return 0.5 + 0.5 * w.mean(np.sign(w.change()), 20)
 
 
 def _streak(w: Workings) -> Floats:
@@ -105,11 +104,11 @@ def _run(holds: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
     """How many bars in a row the condition holds, at most ten."""
     bar = np.arange(holds.shape[0])
     broken = np.maximum.accumulate(np.where(holds, -1, bar))
-    return cast(Floats, np.minimum(bar - broken, _LONGEST_STREAK).astype(np.float64))
+    return np.minimum(bar - broken, _LONGEST_STREAK).astype(np.float64)
 
 
 def _power(w: Workings) -> Floats:
-    return rolling_mean(ratio(w.close - w.open, w.spread()), 14)
+    return w.mean(ratio(w.close - w.open, w.spread()), 14)
 
 
 def _close_location(w: Workings) -> Floats:

@@ -1,7 +1,5 @@
 """Today beside its own recent past: standard scores, ranks and distances."""
 
-from typing import cast
-
 import numpy as np
 
 from engine.core.features.feature import Feature
@@ -33,11 +31,11 @@ def _return_rank(w: Workings) -> Floats:
 
 
 def _high_dist(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * (w.close / w.highest(250) - 1.0))
+    return 100.0 * (w.close / w.highest(250) - 1.0)
 
 
 def _low_dist(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * (w.close / w.lowest(250) - 1.0))
+    return 100.0 * (w.close / w.lowest(250) - 1.0)
 
 
 _CLOSE = ("close",)

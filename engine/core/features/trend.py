@@ -1,12 +1,10 @@
 """Where price stands to its own past, and how steadily it goes one way."""
 
-from typing import cast
-
 import numpy as np
 
 from engine.core.features.feature import Feature, ema_warm_up, wilder_warm_up
 from engine.core.features.workings import Floats, Workings, ema
-from engine.core.maths.rolling import lag, ratio, rolling_sum, rolling_windows
+from engine.core.maths.rolling import lag, ratio, rolling_windows
 
 _TIE = 1e-12  # share of price by which Wilder's two directional moves must differ not to be equal
 _STRAIGHT = 100.0  # a straight line has an infinite t-statistic
@@ -14,7 +12,7 @@ _STRAIGHT = 100.0  # a straight line has an infinite t-statistic
 
 def _percent(over: Floats, under: Floats) -> Floats:
     """How far `over` lies above `under`, in percent of `under`. Prices are positive."""
-    return cast(Floats, 100.0 * (over - under) / under)
+    return 100.0 * (over - under) / under
 
 
 def _sma_dist(n: int) -> Feature:
@@ -51,15 +49,15 @@ def _macd_signal_line(w: Workings) -> Floats:
 
 
 def _macd(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * _macd_line(w) / w.close)
+    return 100.0 * _macd_line(w) / w.close
 
 
 def _macd_signal(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * _macd_signal_line(w) / w.close)
+    return 100.0 * _macd_signal_line(w) / w.close
 
 
 def _macd_hist(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * (_macd_line(w) - _macd_signal_line(w)) / w.close)
+    return 100.0 * (_macd_line(w) - _macd_signal_line(w)) / w.close
 
 
 def _trix(w: Workings) -> Floats:
@@ -69,7 +67,7 @@ def _trix(w: Workings) -> Floats:
 
 def _slope(n: int) -> Feature:
     def function(w: Workings) -> Floats:
-        return cast(Floats, w.log_trend(n)[2] * (1200.0 / (n**3 - n)))
+        return w.log_trend(n)[2] * (1200.0 / (n**3 - n))
 
     note = f"slope of the least-squares line through the log close of {n} bars, percent a bar"
     return Feature(f"slope_{n}", "trend", ("close",), n, function, note)
@@ -77,7 +75,7 @@ def _slope(n: int) -> Feature:
 
 def _trend_t(n: int) -> Feature:
     def function(w: Workings) -> Floats:
-        return slope_t(w.log_trend(n)[1], w.log_trend(n)[2], n)
+        return slope_t(*w.log_trend(n)[1:], n)
 
     note = f"t-statistic of that slope over {n} bars, kept within +-100; flat: 0"
     return Feature(f"trend_t_{n}", "trend", ("close",), n, function, note)
@@ -91,7 +89,7 @@ def slope_t(squares: Floats, products: Floats, n: int) -> Floats:
     """
     correlation = ratio(products, np.sqrt(squares) * np.sqrt((n**3 - n) / 12.0), 0.0, 1e-9)
     unexplained = np.maximum(1.0 - correlation * correlation, (n - 2) / _STRAIGHT**2 / 2)
-    return cast(Floats, np.clip(correlation * np.sqrt((n - 2) / unexplained), -_STRAIGHT, _STRAIGHT))
+    return np.clip(correlation * np.sqrt((n - 2) / unexplained), -_STRAIGHT, _STRAIGHT)
 
 
 def _directional(w: Workings) -> tuple[Floats, Floats]:
@@ -109,11 +107,11 @@ def _directional_moves(w: Workings) -> tuple[Floats, Floats]:
 
 
 def _plus_di(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * w.per_atr(_directional(w)[0]))
+    return 100.0 * w.per_atr(_directional(w)[0])
 
 
 def _minus_di(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * w.per_atr(_directional(w)[1]))
+    return 100.0 * w.per_atr(_directional(w)[1])
 
 
 def _adx(w: Workings) -> Floats:
@@ -122,24 +120,24 @@ def _adx(w: Workings) -> Floats:
 
 
 def _age_of_high(rows: Floats) -> Floats:
-    return cast(Floats, np.argmax(rows[:, ::-1], axis=1).astype(np.float64))
+    return np.asarray(np.argmax(rows[:, ::-1], axis=1), dtype=np.float64)
 
 
 def _age_of_low(rows: Floats) -> Floats:
-    return cast(Floats, np.argmin(rows[:, ::-1], axis=1).astype(np.float64))
+    return np.asarray(np.argmin(rows[:, ::-1], axis=1), dtype=np.float64)
 
 
 def _aroon_up(w: Workings) -> Floats:
-    return cast(Floats, 100.0 - 4.0 * rolling_windows((w.high,), 26, _age_of_high, w.last))
+    return 100.0 - 4.0 * rolling_windows((w.high,), 26, _age_of_high, w.last)
 
 
 def _aroon_down(w: Workings) -> Floats:
-    return cast(Floats, 100.0 - 4.0 * rolling_windows((w.low,), 26, _age_of_low, w.last))
+    return 100.0 - 4.0 * rolling_windows((w.low,), 26, _age_of_low, w.last)
 
 
 def _vortex(w: Workings) -> Floats:
     up, down = np.abs(w.high - lag(w.low, 1)), np.abs(w.low - lag(w.high, 1))
-    return ratio(rolling_sum(up, 14) - rolling_sum(down, 14), rolling_sum(w.true_range(), 14))
+    return ratio(w.sum(up, 14) - w.sum(down, 14), w.sum(w.true_range(), 14))
 
 
 def _donchian_pos(n: int) -> Feature:
@@ -163,7 +161,7 @@ def _donchian_break(n: int) -> Feature:
 
 def _tenkan_kijun(w: Workings) -> Floats:
     middles = (w.highest(9) + w.lowest(9)) - (w.highest(26) + w.lowest(26))
-    return cast(Floats, 50.0 * middles / w.close)
+    return 50.0 * middles / w.close
 
 
 _CLOSE = ("close",)

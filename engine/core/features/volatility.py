@@ -5,18 +5,15 @@ Garman and Klass (1980), Rogers and Satchell (1991, indifferent to drift), Yang 
 All are given for one bar, as a fraction, never by the year.
 """
 
-from typing import cast
-
 import numpy as np
 
 from engine.core.features.feature import Feature, ema_warm_up, wilder_warm_up
 from engine.core.features.workings import FLAT, Floats, Workings, highest, lowest
 from engine.core.maths.rolling import (
-    Halves,
     lag,
     ratio,
     rolling_correlation,
-    rolling_mean,
+    rolling_moments,
     rolling_rank,
     rolling_windows,
 )
@@ -24,14 +21,14 @@ from engine.core.maths.rolling import (
 
 def _atr_pct(n: int) -> Feature:
     def function(w: Workings) -> Floats:
-        return cast(Floats, 100.0 * w.atr(n) / w.close)
+        return 100.0 * w.atr(n) / w.close
 
     note = f"Wilder's average true range over {n} bars, percent of close"
     return Feature(f"atr_pct_{n}", "volatility", _RANGE, wilder_warm_up(n) + 1, function, note)
 
 
 def _true_range(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * w.true_range() / w.close)
+    return 100.0 * w.true_range() / w.close
 
 
 def _vol_cc(n: int) -> Feature:
@@ -44,35 +41,36 @@ def _vol_cc(n: int) -> Feature:
 
 def _parkinson(w: Workings) -> Floats:
     return w.once(
-        "parkinson", lambda: _root_mean(np.log(w.high / w.low) ** 2, 20) / np.sqrt(4.0 * np.log(2.0))
+        "parkinson", lambda: _root_mean(w, np.log(w.high / w.low) ** 2, 20) / np.sqrt(4.0 * np.log(2.0))
     )
 
 
 def _garman_klass(w: Workings) -> Floats:
     body = np.log(w.close / w.open)
-    return _root_mean(0.5 * np.log(w.high / w.low) ** 2 - (2.0 * np.log(2.0) - 1.0) * body**2, 20)
+    return _root_mean(w, 0.5 * np.log(w.high / w.low) ** 2 - (2.0 * np.log(2.0) - 1.0) * body**2, 20)
 
 
 def _rogers_satchell_terms(w: Workings) -> Floats:
-    up = np.log(w.high / w.close) * np.log(w.high / w.open)
-    return cast(Floats, up + np.log(w.low / w.close) * np.log(w.low / w.open))
+    up: Floats = np.log(w.high / w.close) * np.log(w.high / w.open)
+    down: Floats = np.log(w.low / w.close) * np.log(w.low / w.open)
+    return up + down
 
 
 def _rogers_satchell(w: Workings) -> Floats:
-    return _root_mean(w.once("rogers_satchell", lambda: _rogers_satchell_terms(w)), 20)
+    return _root_mean(w, w.once("rogers_satchell", lambda: _rogers_satchell_terms(w)), 20)
 
 
 def _yang_zhang(w: Workings) -> Floats:
     n = 20
     k = 0.34 / (1.34 + (n + 1) / (n - 1))
-    _, gaps = Halves(np.log(w.open / w.previous_close())).moments(n)
-    _, bodies = Halves(np.log(w.close / w.open)).moments(n)
-    inside = rolling_mean(w.once("rogers_satchell", lambda: _rogers_satchell_terms(w)), n)
-    return cast(Floats, np.sqrt(np.maximum((gaps + k * bodies) / (n - 1) + (1.0 - k) * inside, 0.0)))
+    _, gaps = rolling_moments(np.log(w.open / w.previous_close()), n, w.last)
+    _, bodies = rolling_moments(np.log(w.close / w.open), n, w.last)
+    inside = w.mean(w.once("rogers_satchell", lambda: _rogers_satchell_terms(w)), n)
+    return np.sqrt(np.maximum((gaps + k * bodies) / (n - 1) + (1.0 - k) * inside, 0.0))
 
 
-def _root_mean(terms: Floats, n: int) -> Floats:
-    return cast(Floats, np.sqrt(np.maximum(rolling_mean(terms, n), 0.0)))
+def _root_mean(w: Workings, terms: Floats, n: int) -> Floats:
+    return np.sqrt(np.maximum(w.mean(terms, n), 0.0))
 
 
 def _vol_ratio(w: Workings) -> Floats:
@@ -80,7 +78,7 @@ def _vol_ratio(w: Workings) -> Floats:
 
 
 def _vol_rank(w: Workings) -> Floats:
-    return rolling_rank(w.volatility(20), 250, w.last)
+    return rolling_rank(w.past_volatility(20), 250, w.last)
 
 
 def _park_ratio(w: Workings) -> Floats:
@@ -89,12 +87,12 @@ def _park_ratio(w: Workings) -> Floats:
 
 def _bandwidth(w: Workings) -> Floats:
     mean, deviation = w.close_moments(20)
-    return cast(Floats, 400.0 * deviation / mean)
+    return 400.0 * deviation / mean
 
 
 def _bollinger_b(w: Workings) -> Floats:
     mean, deviation = w.close_moments(20)
-    return cast(Floats, 0.5 + 0.25 * ratio(w.close - mean, deviation, 0.0, FLAT * mean))
+    return 0.5 + 0.25 * ratio(w.close - mean, deviation, 0.0, FLAT * mean)
 
 
 def _keltner(w: Workings) -> Floats:
@@ -103,11 +101,11 @@ def _keltner(w: Workings) -> Floats:
 
 def _down_share(w: Workings) -> Floats:
     returns = w.log_return()
-    down = rolling_mean(np.minimum(returns, 0.0) ** 2, 60)
-    return ratio(down, rolling_mean(returns**2, 60), 0.5, FLAT**2)
+    down = w.mean(np.minimum(returns, 0.0) ** 2, 60)
+    return ratio(down, w.mean(returns**2, 60), 0.5, FLAT**2)
 
 
-def _shape_of(rows: Floats) -> Floats:
+def _shape_of(rows: Floats) -> tuple[Floats, Floats]:
     """Skewness and excess kurtosis of each row."""
     away = rows - rows.mean(axis=1, keepdims=True)
     squares = away * away
@@ -115,39 +113,43 @@ def _shape_of(rows: Floats) -> Floats:
     third = np.einsum("ij,ij->i", squares, away) / rows.shape[1]
     fourth = np.einsum("ij,ij->i", squares, squares) / rows.shape[1]
     skewness = ratio(third, variance * np.sqrt(variance), 0.0, FLAT**3)
-    return np.stack((skewness, ratio(fourth, variance * variance, 3.0, FLAT**4) - 3.0))
+    return skewness, ratio(fourth, variance * variance, 3.0, FLAT**4) - 3.0
 
 
-def _shape(w: Workings) -> Floats:
-    return w.once("shape", lambda: rolling_windows((w.log_return(),), 60, _shape_of, w.last, outputs=2))
+def _shape(w: Workings) -> tuple[Floats, Floats]:
+    def make() -> tuple[Floats, Floats]:
+        skewness, kurtosis = rolling_windows((w.log_return(),), 60, _shape_of, w.last, outputs=2)
+        return skewness, kurtosis
+
+    return w.once("shape", make)
 
 
 def _skew(w: Workings) -> Floats:
-    return cast(Floats, _shape(w)[0])
+    return _shape(w)[0]
 
 
 def _kurt(w: Workings) -> Floats:
-    return cast(Floats, _shape(w)[1])
+    return _shape(w)[1]
 
 
 def _autocorrelation(w: Workings) -> Floats:
-    return rolling_correlation(w.log_return(), lag(w.log_return(), 1), 60, FLAT, FLAT, w.last)
+    return rolling_correlation(w.log_return(), lag(w.log_return(), 1), 60, (FLAT, FLAT), w.last)
 
 
 def _drawdown(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * (w.close / highest(w.close, 60) - 1.0))
+    return 100.0 * (w.close / highest(w.close, 60) - 1.0)
 
 
 def _runup(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * (w.close / lowest(w.close, 60) - 1.0))
+    return 100.0 * (w.close / lowest(w.close, 60) - 1.0)
 
 
 def _channel(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * (w.highest(20) - w.lowest(20)) / w.close)
+    return 100.0 * (w.highest(20) - w.lowest(20)) / w.close
 
 
 def _ulcer(w: Workings) -> Floats:
-    return _root_mean((100.0 * (w.close / highest(w.close, 14) - 1.0)) ** 2, 14)
+    return _root_mean(w, (100.0 * (w.close / highest(w.close, 14) - 1.0)) ** 2, 14)
 
 
 def _largest_move(w: Workings) -> Floats:
@@ -155,7 +157,7 @@ def _largest_move(w: Workings) -> Floats:
 
 
 def _variance_ratio(w: Workings) -> Floats:
-    _, five = Halves(w.log_return(5)).moments(60)
+    _, five = rolling_moments(w.log_return(5), 60, w.last)
     return ratio(five / 59.0, 5.0 * w.volatility(60) ** 2, 1.0)
 
 

@@ -3,21 +3,11 @@
 A series without volume (most currency feeds) gives the neutral value of every feature.
 """
 
-from typing import cast
-
 import numpy as np
 
 from engine.core.features.feature import Feature
 from engine.core.features.workings import FLAT, Floats, Workings
-from engine.core.maths.rolling import (
-    lag,
-    ratio,
-    rolling_correlation,
-    rolling_mean,
-    rolling_rank,
-    rolling_sum,
-    rolling_trend,
-)
+from engine.core.maths.rolling import lag, ratio, rolling_correlation, rolling_rank, rolling_trend
 
 _SAME = 1e-12  # share of price by which two typical prices must differ not to be equal
 
@@ -45,27 +35,27 @@ def _variation(w: Workings) -> Floats:
 
 
 def _without(w: Workings) -> Floats:
-    return rolling_mean((w.volume == 0.0).astype(np.float64), 20)
+    return w.mean((w.volume == 0.0).astype(np.float64), 20)
 
 
 def _growth(w: Workings) -> Floats:
     mean, _, products = rolling_trend(w.volume, 20, w.last)
-    return cast(Floats, (1200.0 / (20**3 - 20)) * ratio(products, mean))
+    return (1200.0 / (20**3 - 20)) * ratio(products, mean)
 
 
 def _traded(w: Workings, n: int) -> Floats:
-    return w.once(("traded", n), lambda: rolling_sum(w.volume, n))
+    return w.once(("traded", n), lambda: w.sum(w.volume, n))
 
 
 def _weighted(w: Workings, terms: Floats, n: int) -> Floats:
     """The mean of `terms`, each bar weighted with its volume; 0 without volume."""
-    return ratio(rolling_sum(terms * w.volume, n), _traded(w, n))
+    return ratio(w.sum(terms * w.volume, n), _traded(w, n))
 
 
 def _vwap_dist(n: int) -> Feature:
     def function(w: Workings) -> Floats:
         vwap = _weighted(w, w.typical(), n)
-        return cast(Floats, 100.0 * ratio(w.close - vwap, vwap))
+        return 100.0 * ratio(w.close - vwap, vwap)
 
     note = f"close above the volume-weighted typical price of {n} bars, percent; no volume: 0"
     return Feature(f"vwap_dist_{n}", "volume", _RANGE, n, function, note)
@@ -80,7 +70,7 @@ def _ad_change(w: Workings) -> Floats:
 
 
 def _volume_return(w: Workings) -> Floats:
-    return cast(Floats, 100.0 * _weighted(w, w.log_return(), 20))
+    return 100.0 * _weighted(w, w.log_return(), 20)
 
 
 def _money_flow(w: Workings) -> Floats:
@@ -89,15 +79,15 @@ def _money_flow(w: Workings) -> Floats:
     step[np.abs(step) <= _SAME * typical] = 0.0
     flow = typical * w.volume
     up, down = (
-        rolling_sum(np.where(step > 0.0, flow, 0.0), 14),
-        rolling_sum(np.where(step < 0.0, flow, 0.0), 14),
+        w.sum(np.where(step > 0.0, flow, 0.0), 14),
+        w.sum(np.where(step < 0.0, flow, 0.0), 14),
     )
-    return cast(Floats, 100.0 * ratio(up, up + down, 0.5))
+    return 100.0 * ratio(up, up + down, 0.5)
 
 
 def _price_volume(w: Workings) -> Floats:
     mean, _ = w.volume_moments(20)
-    return rolling_correlation(w.log_return(), w.volume, 20, FLAT, FLAT * mean, w.last)
+    return rolling_correlation(w.log_return(), w.volume, 20, (FLAT, FLAT * mean), w.last)
 
 
 def _illiquidity(w: Workings) -> Floats:

@@ -14,7 +14,15 @@ import talib
 from numpy.typing import NDArray
 
 from engine.core.domain.market import BarArrays
-from engine.core.maths.rolling import Halves, lag, ratio, rolling_trend
+from engine.core.maths.rolling import (
+    Halves,
+    lag,
+    ratio,
+    rolling_mean,
+    rolling_moments,
+    rolling_sum,
+    rolling_trend,
+)
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
@@ -71,7 +79,7 @@ class Workings:
 
     def _true_range(self) -> Floats:
         before = self.previous_close()
-        return cast(Floats, np.maximum(self.high, before) - np.minimum(self.low, before))
+        return np.maximum(self.high, before) - np.minimum(self.low, before)
 
     def log_return(self, bars: int = 1) -> Floats:
         """Log return over `bars`, as a fraction."""
@@ -82,33 +90,53 @@ class Workings:
 
     # averages
 
+    def mean(self, x: Floats, w: int) -> Floats:
+        return rolling_mean(x, w, self.last)
+
+    def sum(self, x: Floats, w: int) -> Floats:
+        return rolling_sum(x, w, self.last)
+
     def sma(self, w: int) -> Floats:
-        return self.once(("sma", w), lambda: self._halves("close").mean(w))
+        if self.last is None:
+            return self.once(("sma", w), lambda: self._halves("close", self.close).mean(w))
+        return self.close_moments(w)[0]
 
     def close_moments(self, w: int) -> tuple[Floats, Floats]:
         """Mean and standard deviation (over `w`, as in Bollinger bands) of the close."""
-        return self.once(("close_moments", w), lambda: _deviation(self._halves("close"), w, w))
+        return self.once(("close_moments", w), lambda: self._moments("close", self.close, w, w))
 
     def volume_moments(self, w: int) -> tuple[Floats, Floats]:
-        return self.once(("volume_moments", w), lambda: _deviation(self._halves("volume"), w, w))
+        return self.once(("volume_moments", w), lambda: self._moments("volume", self.volume, w, w))
 
     def return_moments(self, w: int) -> tuple[Floats, Floats]:
         """Mean and sample standard deviation (over `w - 1`) of log returns; rounding counts as zero."""
         return self.once(("return_moments", w), lambda: self._return_moments(w))
 
-    def _return_moments(self, w: int) -> tuple[Floats, Floats]:
-        mean, deviation = _deviation(self._halves("return"), w, w - 1)
-        deviation[deviation <= FLAT] = 0.0
-        return mean, deviation
-
     def volatility(self, w: int) -> Floats:
         return self.return_moments(w)[1]
 
-    def _halves(self, series: str) -> Halves:
-        make = {"close": lambda: self.close, "volume": lambda: self.volume, "return": self.log_return}
-        return self.once(("halves", series), lambda: Halves(make[series]()))
+    def past_volatility(self, w: int) -> Floats:
+        """The same on every bar, also when only the newest are wanted."""
+        if self.last is None:
+            return self.volatility(w)
+        _, squares = rolling_moments(self.log_return(), w)
+        return _settled(np.sqrt(squares / (w - 1)))
 
-    def log_trend(self, w: int) -> Floats:
+    def _return_moments(self, w: int) -> tuple[Floats, Floats]:
+        mean, deviation = self._moments("return", self.log_return(), w, w - 1)
+        return mean, _settled(deviation)
+
+    def _moments(self, name: str, x: Floats, w: int, freedom: int) -> tuple[Floats, Floats]:
+        if self.last is None:
+            mean, squares = self._halves(name, x).moments(w)
+        else:
+            mean, squares = rolling_moments(x, w, self.last)
+        return mean, np.sqrt(squares / freedom)
+
+    def _halves(self, name: str, x: Floats) -> Halves:
+        return self.once(("halves", name), lambda: Halves(x))
+
+    def log_trend(self, w: int) -> tuple[Floats, Floats, Floats]:
         """Mean, squared deviations and products with the bar number of the log close."""
         return self.once(("log_trend", w), lambda: rolling_trend(self.log_close(), w, self.last))
 
@@ -133,17 +161,17 @@ class Workings:
 
 
 def ema(x: Floats, span: int) -> Floats:
-    return cast(Floats, talib.EMA(x, span)) if x.shape[0] else x
+    return talib.EMA(x, span) if x.shape[0] else x
 
 
 def highest(x: Floats, w: int) -> Floats:
-    return cast(Floats, talib.MAX(x, w)) if x.shape[0] else x
+    return talib.MAX(x, w) if x.shape[0] else x
 
 
 def lowest(x: Floats, w: int) -> Floats:
-    return cast(Floats, talib.MIN(x, w)) if x.shape[0] else x
+    return talib.MIN(x, w) if x.shape[0] else x
 
 
-def _deviation(series: Halves, w: int, freedom: int) -> tuple[Floats, Floats]:
-    mean, squares = series.moments(w)
-    return mean, np.sqrt(squares / freedom)
+def _settled(deviation: Floats) -> Floats:
+    deviation[deviation <= FLAT] = 0.0
+    return deviation

@@ -24,7 +24,7 @@ FLAT = 1e-12  # a spread smaller than this share of the level is rounding, not m
 class Moments(NamedTuple):
     """What a sample looks like. `std` divides by n - 1; `skew` and `kurtosis` (3 for a normal) by n."""
 
-    count: int
+    size: int
     mean: float
     std: float
     skew: float
@@ -35,9 +35,9 @@ def moments(values: Floats) -> Moments:
     """Return the moments of at least one finite value; a sample that does not move has those of a normal.
 
     >>> moments(np.array([1.0, 2.0, 3.0, 6.0]))
-    Moments(count=4, mean=3.0, std=2.160246899469287, skew=0.6872431934890912, kurtosis=2.0)
+    Moments(size=4, mean=3.0, std=2.160246899469287, skew=0.6872431934890912, kurtosis=2.0)
     >>> moments(np.array([0.5, 0.5, 0.5]))
-    Moments(count=3, mean=0.5, std=0.0, skew=0.0, kurtosis=3.0)
+    Moments(size=3, mean=0.5, std=0.0, skew=0.0, kurtosis=3.0)
     """
     mean = float(values.mean())
     deviations = values - mean

@@ -1,7 +1,8 @@
 """Value at risk and expected shortfall of returns, as positive shares of loss.
 
-Historical: the value at risk is the quantile between order statistics, linearly interpolated (type 7 of Hyndman
-and Fan 1996, the default of R and numpy), and the shortfall is the mean of the order statistics below it.
+Historical: the value at risk is the quantile between order statistics, linearly interpolated (type 7 of
+Hyndman and Fan 1996, the default of R and numpy), and the shortfall is the mean of the order statistics
+below it.
 Libraries that print other figures for the same returns use another quantile or another set below it.
 These run in every risk check: one partition, no sort.
 """

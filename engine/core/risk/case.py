@@ -19,15 +19,14 @@ NEVER = 1_000_000
 
 
 class Case(NamedTuple):
-    """A wish before the review. `stop` is None for orders that only reduce; `volatility` is one bar's, as a share."""
+    """A wish to enter before the review. `volatility` is one bar's, as a share of the price."""
 
     decision: str
     observation: Observation
     forecast: Forecast | None
     side: Side
     quantity: Decimal
-    stop: Decimal | None
-    reduce_only: bool
+    stop: Decimal
     portfolio: Portfolio
     risk: RiskState
     settings: Settings
@@ -47,6 +46,18 @@ class Case(NamedTuple):
         """Worth of what is already held in the instrument."""
         position = self.portfolio.position(self.observation.instrument)
         return abs(float(position.quantity)) * self.close if position else 0.0
+
+
+class Reduction(NamedTuple):
+    """A wish to make a position smaller. A person may do so even while the desk is halted."""
+
+    decision: str
+    instrument: str
+    side: Side
+    quantity: Decimal
+    portfolio: Portfolio
+    risk: RiskState
+    by_person: bool = False
 
 
 def committed(portfolio: Portfolio) -> float:

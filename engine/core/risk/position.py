@@ -76,9 +76,7 @@ def position_checks(case: Case) -> tuple[Check, ...]:
 
 
 def _at_stop(case: Case) -> float:
-    """What is lost when the stop fills at its price; everything when there is no stop."""
-    if case.stop is None:
-        return case.value
+    """What is lost when the stop fills at its price."""
     return float(case.quantity) * abs(case.close - float(case.stop))
 
 

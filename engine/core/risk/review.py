@@ -2,7 +2,7 @@
 
 from engine.core.domain.records import Observation
 from engine.core.domain.risk import Approved, Check, NearMiss, Review
-from engine.core.risk.case import Case
+from engine.core.risk.case import Case, Reduction
 from engine.core.risk.daily import daily_checks
 from engine.core.risk.position import position_checks
 from engine.core.risk.signal_tier import data_checks, signal_checks
@@ -10,18 +10,29 @@ from engine.core.risk.system import reducing_checks, system_checks
 
 
 def review(case: Case) -> Review:
-    """Approved, or refused by the first check that failed in the order asked."""
-    if case.reduce_only:
-        return _verdict(case, reducing_checks(case))
-    return _verdict(
-        case,
-        (
-            *data_checks(case.observation),
-            *signal_checks(case),
-            *position_checks(case),
-            *daily_checks(case),
-            *system_checks(case),
-        ),
+    """An entry: approved, or refused by the first check that failed in the order asked."""
+    checks = (
+        *data_checks(case.observation),
+        *signal_checks(case),
+        *position_checks(case),
+        *daily_checks(case),
+        *system_checks(case),
+    )
+    failed = _first_failed(checks)
+    if failed:
+        return Review(checks, None, failed)
+    instrument = case.observation.instrument
+    return Review(checks, Approved(case.decision, instrument, case.side, case.quantity, reduce_only=False))
+
+
+def review_reduction(wish: Reduction) -> Review:
+    """An exit, by whomever: the few checks that closing must pass."""
+    checks = reducing_checks(wish)
+    failed = _first_failed(checks)
+    if failed:
+        return Review(checks, None, failed)
+    return Review(
+        checks, Approved(wish.decision, wish.instrument, wish.side, wish.quantity, reduce_only=True)
     )
 
 
@@ -40,16 +51,6 @@ def nearest_miss(checks: tuple[Check, ...]) -> NearMiss | None:
             if nearest is None or relative < nearest.relative:
                 nearest = NearMiss(check.name, -check.headroom, relative, check.unit)
     return nearest
-
-
-def _verdict(case: Case, checks: tuple[Check, ...]) -> Review:
-    failed = _first_failed(checks)
-    if failed:
-        return Review(checks, None, failed)
-    approved = Approved(
-        case.decision, case.observation.instrument, case.side, case.quantity, case.reduce_only
-    )
-    return Review(checks, approved)
 
 
 def _first_failed(checks: tuple[Check, ...]) -> str:

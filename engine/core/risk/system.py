@@ -2,7 +2,7 @@
 
 from engine.core.domain.order import OrderStatus, OrderType
 from engine.core.domain.risk import Check, RiskState, TradingState, at_least, at_most
-from engine.core.risk.case import COUNT, WHOLE, Case, committed, count_orders, share
+from engine.core.risk.case import COUNT, WHOLE, Case, Reduction, committed, count_orders, share
 
 TIER = "system"
 RANK = {TradingState.HALTED: 0.0, TradingState.REDUCING: 1.0, TradingState.ACTIVE: 2.0}
@@ -62,22 +62,24 @@ def system_checks(case: Case) -> tuple[Check, ...]:
     )
 
 
-def reducing_checks(case: Case) -> tuple[Check, ...]:
+def reducing_checks(wish: Reduction) -> tuple[Check, ...]:
     """What an order that only reduces must still satisfy: less than is held, and a desk that may close."""
-    position = case.portfolio.position(case.observation.instrument)
+    position = wish.portfolio.position(wish.instrument)
     held = abs(float(position.quantity)) if position else 0.0
-    lowest = TradingState.HALTED if case.risk.flatten else TradingState.REDUCING
+    may_close = wish.risk.flatten or wish.by_person
+    lowest = TradingState.HALTED if may_close else TradingState.REDUCING
+    state = RANK[wish.risk.trading]
     return (
-        at_least("trading state", TIER, RANK[case.risk.trading], RANK[lowest], "state", "command.resume"),
-        at_most("reduces only", TIER, float(case.quantity), held, "units", "order"),
-        at_most("exit pending", TIER, _exits_waiting(case), 0, COUNT, "order"),
+        at_least("trading state", TIER, state, RANK[lowest], "state", "command.resume"),
+        at_most("reduces only", TIER, float(wish.quantity), held, "units", "order"),
+        at_most("exit pending", TIER, _exits_waiting(wish), 0, COUNT, "order"),
     )
 
 
-def _exits_waiting(case: Case) -> int:
+def _exits_waiting(wish: Reduction) -> int:
     """Market exits that have not filled yet; a resting stop or target is protection, not an exit on its way."""
     return sum(
         order.request.type is OrderType.MARKET and order.request.reduce_only
-        for order in case.portfolio.orders
-        if order.request.instrument == case.observation.instrument
+        for order in wish.portfolio.orders
+        if order.request.instrument == wish.instrument
     )

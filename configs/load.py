@@ -1,0 +1,162 @@
+"""Profiles and environment become settings; what is wrong is said in one line with key, file and line.
+
+Later sources win: the defaults of the schema, the profile's file, then variables such as
+`WHYDESK__RISK__MAX_GROSS=0.4` (two underscores between levels, YAML values).
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from configs.schema.settings import Settings
+
+PROFILES = Path(__file__).parent / "profiles"
+PREFIX = "WHYDESK__"
+MOST_BYTES = 1_000_000
+
+
+class SettingsError(ValueError):
+    """One line: which key of which file and line, what was found and what was expected."""
+
+
+def load(profile: str, environment: Mapping[str, str]) -> Settings:
+    """Read a profile by name or path, lay the environment over it, and check every value."""
+    path = find(profile)
+    values, lines = read(path)
+    for name, text in sorted(environment.items()):
+        if name.startswith(PREFIX):
+            _lay_over(values, lines, name, text)
+    return convert(values, lines, path)
+
+
+def find(profile: str) -> Path:
+    """The file of a profile: a path if there is one of that name, else a shipped profile."""
+    path = Path(profile)
+    if path.is_file():
+        return path
+    shipped = PROFILES / f"{profile}.yaml"
+    if re.fullmatch(r"[a-z0-9_-]+", profile) and shipped.is_file():
+        return shipped
+    known = ", ".join(sorted(each.stem for each in PROFILES.glob("*.yaml")))
+    raise SettingsError(f"profile {profile!r} is neither a file nor one of: {known}")
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values of a file, and where each key stands ("file line 12")."""
+    try:
+        raw = path.read_bytes()
+        if len(raw) > MOST_BYTES:
+            raise SettingsError(f"{path}: {len(raw)} bytes is too long for a profile (at most {MOST_BYTES})")
+        node = yaml.compose(raw.decode("utf-8-sig"), Loader=yaml.SafeLoader)
+        values = yaml.safe_load(raw.decode("utf-8-sig"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not UTF-8 text") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: is not YAML: {_one_line(error)}") from None
+    if values is None:
+        return {}, {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: expected sections such as `desk:`, found {type(values).__name__}")
+    lines: dict[str, str] = {}
+    _note_lines(node, "$", path, lines)
+    return values, lines
+
+
+def convert(values: dict[str, Any], lines: Mapping[str, str], path: Path) -> Settings:
+    """Check and freeze. SettingsError names the key, where it stands and what was meant."""
+    try:
+        return msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(str(error), values, lines, path)) from None
+
+
+def _note_lines(node: Any, at: str, path: Path, lines: dict[str, str]) -> None:
+    """Walk the YAML tree; a key that stands twice is refused, for the second would silently win."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name = f"{at}.{key.value}"
+            where = f"{path} line {key.start_mark.line + 1}"
+            if name in lines:
+                raise SettingsError(f"{where}: {name[2:]} is set twice, first at {lines[name]}")
+            lines[name] = where
+            _note_lines(value, name, path, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            lines[f"{at}[{index}]"] = f"{path} line {value.start_mark.line + 1}"
+            _note_lines(value, f"{at}[{index}]", path, lines)
+
+
+def _lay_over(values: dict[str, Any], lines: dict[str, str], name: str, text: str) -> None:
+    keys = name[len(PREFIX) :].lower().split("__")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"environment {name}: is not a YAML value: {_one_line(error)}") from None
+    place = values
+    for key in keys[:-1]:
+        place = place.setdefault(key, {})
+        if not isinstance(place, dict):
+            raise SettingsError(f"environment {name}: {key} is a value, not a section")
+    place[keys[-1]] = value
+    lines["$." + ".".join(keys)] = f"environment {name}"
+
+
+def _explain(message: str, values: dict[str, Any], lines: Mapping[str, str], path: Path) -> str:
+    """msgspec's words, with the place in the file, the value found, and the nearest known key."""
+    said, _, at = message.partition(" - at `")
+    at = at.rstrip("`") or "$"
+    unknown = re.search(r"unknown field `(.+)`", said)
+    if unknown:
+        key = unknown.group(1)
+        near = difflib.get_close_matches(key, _known_keys(at), n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(_known_keys(at))}"
+        full = f"{at}.{key}"
+        return f"{lines.get(full, path)}: unknown key {full[2:]}{hint}"
+    where = _where(at, lines, path)
+    found = _found(at, values)
+    return f"{where}: {at[2:] or 'settings'}: {said[0].lower()}{said[1:]}{found}"
+
+
+def _known_keys(at: str) -> list[str]:
+    """The keys that the section at a path such as `$.risk` knows."""
+    kind: Any = Settings
+    for part in re.findall(r"[a-z_]+|\[", at[1:]):
+        hints = {field.name: field.type for field in msgspec.structs.fields(kind)} if part != "[" else {}
+        kind = hints.get(part, kind) if part != "[" else _element(kind)
+    return [field.name for field in msgspec.structs.fields(kind)]
+
+
+def _element(kind: Any) -> Any:
+    """The type inside `Annotated[tuple[X, ...], ...]`."""
+    inner = getattr(kind, "__args__", (kind,))[0]
+    return getattr(inner, "__args__", (inner,))[0]
+
+
+def _where(at: str, lines: Mapping[str, str], path: Path) -> str:
+    """The line of the key, or of the nearest section around it that stands in the file."""
+    while at != "$":
+        for known, where in lines.items():
+            if known == at or re.sub(r"\[\d+\]", "[...]", known) == at:
+                return where
+        at = re.sub(r"(\.[^.\[]+|\[[^\]]*\])$", "", at)
+    return str(path)
+
+
+def _found(at: str, values: Any) -> str:
+    for part in re.findall(r"[^.\[\]$]+", at):
+        if isinstance(values, dict) and part in values:
+            values = values[part]
+        else:
+            return ""
+    return f", was {values!r}" if not isinstance(values, dict | list) else ""
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,1 @@
+"""The live shell: fetch, call the core, write down, act. In that order."""

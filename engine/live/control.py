@@ -1,0 +1,165 @@
+"""Commands carried out: the halt row first, then the record, then what the venue must hear of."""
+
+from msgspec.structs import replace
+
+from engine.core.domain.commands import Command, CommandKind, Outcome
+from engine.core.domain.ids import digest
+from engine.core.domain.order import OrderRequest
+from engine.core.domain.records import CommandRecord
+from engine.core.domain.risk import RiskState, TradingState
+from engine.core.pipeline import close_by_command
+from engine.core.risk.killswitch import next_state, switched
+from engine.live.orders import OrderManager
+from engine.live.writer import Writer
+from engine.ports import Clock, HaltRow, Journal, StateStore
+
+SWITCHES = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.RESUME)
+
+
+class Control:
+    """Carries out each command once: the same key again gets the same answer.
+
+    A kill becomes durable in the halt row before anything else is tried, so that neither a full disk nor a
+    crash in what follows can undo it.
+    """
+
+    def __init__(
+        self, writer: Writer, journal: Journal, store: StateStore, orders: OrderManager, clock: Clock
+    ) -> None:
+        self._writer = writer
+        self._journal = journal
+        self._store = store
+        self._orders = orders
+        self._clock = clock
+        self._row = store.halt()
+
+    async def handle(self, command: Command) -> Outcome:
+        """Do it, or say why not."""
+        known = self._journal.get(_record_id(command))
+        if known is not None and isinstance(known.record, CommandRecord):
+            return Outcome(known.record.accepted, known.record.text, known.record.id)
+        if command.kind in SWITCHES:
+            return await self._switch(command)
+        return await self._close(command)
+
+    async def adopt_row(self) -> bool:
+        """Take over a halt that another process wrote; True when there was one."""
+        row = self._store.halt()
+        risk = self._writer.state.risk
+        if row.version == self._row.version and row.state is risk.trading:
+            return False
+        self._row = row
+        if row.state is risk.trading:
+            return False
+        kind = CommandKind.KILL if row.state is TradingState.HALTED else CommandKind.RESUME
+        command = Command(kind, by=row.by, source="store", key=f"halt-{row.version}", reason=row.reason)
+        risk = self._switched(risk, row.state, command, flatten=False)
+        await self._record(command, True, f"the desk is {row.state}", risk)
+        await self._after_switch(row.state, row.reason)
+        return True
+
+    async def _switch(self, command: Command) -> Outcome:
+        risk = self._writer.state.risk
+        state = next_state(risk.trading, command.kind)
+        self._row = self._store.set_halt(state, command.by, command.reason, self._clock.now())
+        flatten = command.kind is CommandKind.FLATTEN or (
+            risk.flatten and command.kind is not CommandKind.RESUME
+        )
+        changed = self._switched(risk, state, command, flatten=flatten)
+        record = await self._record(command, True, SAID[command.kind, state], changed)
+        cancelled = await self._after_switch(state, command.reason)
+        closing = await self._flatten(command) if command.kind is CommandKind.FLATTEN else 0
+        return Outcome(True, _with_counts(record.text, cancelled, closing), record.id)
+
+    async def _flatten(self, command: Command) -> int:
+        held = [position.instrument for position in self._writer.state.portfolio.positions]
+        for instrument in held:
+            close = replace(
+                command, kind=CommandKind.CLOSE, key=f"{command.key}-{instrument}", instrument=instrument
+            )
+            await self._close(close)
+        return len(held)
+
+    async def _close(self, command: Command) -> Outcome:
+        state, at = self._writer.state, self._clock.now()
+        cause = f"d-{_record_id(command)[4:]}"
+        verdict, orders = close_by_command(
+            state.portfolio, state.risk, command.instrument, cause, "command", at
+        )
+        if verdict.approved is None:
+            text = f"nothing was closed: {verdict.refused_by}"
+            record = await self._record(command, False, text, None)
+            return Outcome(False, text, record.id)
+        quantity = verdict.approved.quantity
+        text = f"closing {quantity} {command.instrument} at the next price"
+        record = await self._record(command, True, text, None, orders)
+        await self._orders.submit(orders)
+        return Outcome(True, text, record.id)
+
+    async def _after_switch(self, state: TradingState, reason: str) -> int:
+        if state is TradingState.ACTIVE:
+            return 0
+        return await self._orders.cancel_risk(f"the desk is {state}: {reason}")
+
+    def _switched(
+        self, risk: RiskState, state: TradingState, command: Command, *, flatten: bool
+    ) -> RiskState:
+        equity = self._writer.state.portfolio.equity
+        return switched(risk, state, command.by, command.reason, self._clock.now(), equity, flatten)
+
+    async def _record(
+        self,
+        command: Command,
+        accepted: bool,
+        text: str,
+        risk: RiskState | None,
+        orders: tuple[OrderRequest, ...] = (),
+    ) -> CommandRecord:
+        record = CommandRecord(
+            id=_record_id(command),
+            at=self._clock.now(),
+            kind=command.kind,
+            by=command.by,
+            source=command.source,
+            key=command.key,
+            instrument=command.instrument,
+            reason=command.reason,
+            accepted=accepted,
+            text=text,
+            risk=risk,
+            orders=orders,
+        )
+        await self._writer.write([record])
+        return record
+
+    @property
+    def row(self) -> HaltRow:
+        """The halt row as last seen."""
+        return self._row
+
+
+SAID = {
+    (
+        CommandKind.KILL,
+        TradingState.HALTED,
+    ): "halted: nothing that adds risk leaves the desk; stops stay in place",
+    (CommandKind.FLATTEN, TradingState.HALTED): "halted, and closing everything",
+    (
+        CommandKind.RESUME,
+        TradingState.REDUCING,
+    ): "reducing: positions may be closed, none opened; /resume again to trade",
+    (CommandKind.RESUME, TradingState.ACTIVE): "active: the desk trades again; losses count from here",
+}
+
+
+def _record_id(command: Command) -> str:
+    return f"cmd-{digest(command.source, command.key, length=20)}"
+
+
+def _with_counts(text: str, cancelled: int, closing: int) -> str:
+    parts = [text]
+    if cancelled:
+        parts.append(f"{cancelled} open order(s) cancelled")
+    if closing:
+        parts.append(f"{closing} position(s) closing")
+    return "; ".join(parts)

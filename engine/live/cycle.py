@@ -1,0 +1,108 @@
+"""One moment of the desk: settle what the venue did, look at every instrument, write it all down, then act."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from configs.schema.settings import Settings
+from engine.core.accounting.fold import DeskState, apply
+from engine.core.accounting.ledger import mark
+from engine.core.domain.ids import cycle_id, decision_id, record_id
+from engine.core.domain.market import Bar, MarketWindow
+from engine.core.domain.records import CycleInputs, CycleRecord, EnsembleState, IncidentRecord
+from engine.core.domain.risk import TradingState
+from engine.core.pipeline import decide, observe
+from engine.live.orders import OrderManager
+from engine.live.settle import settled
+from engine.live.windows import Windows
+from engine.live.writer import Writer
+from engine.ports import Clock, Predictor, StateStore, Venue
+
+
+class Parts(NamedTuple):
+    """What a cycle needs of the outside, and the identity that its records carry."""
+
+    settings: Settings
+    settings_hash: str
+    code_version: str
+    writer: Writer
+    windows: Windows
+    predictor: Predictor
+    venue: Venue
+    orders: OrderManager
+    store: StateStore
+    clock: Clock
+
+
+async def run_moment(bars: Sequence[Bar], parts: Parts) -> tuple[CycleRecord, ...]:
+    """All instruments whose bar closed at one moment. Write, then act."""
+    writer = parts.writer
+    updates = await parts.venue.updates(bars)
+    await writer.write(settled(writer.state, updates, parts.clock.now()))
+    before = writer.state.risk.trading
+    records = look(bars, writer.state, parts)
+    await writer.write(records)
+    await _announce_breaker(before, parts)
+    for record in records:
+        if record.result.orders:
+            await parts.orders.submit(record.result.orders)
+    return records
+
+
+def look(bars: Sequence[Bar], state: DeskState, parts: Parts) -> tuple[CycleRecord, ...]:
+    """Decide on each instrument in turn, each on the state that the decisions before it leave.
+
+    A bar that was decided on before a restart is not decided on again.
+    """
+    windows = {bar.instrument: parts.windows.slide(bar, parts.clock.now()) for bar in bars}
+    portfolio = state.portfolio
+    for bar in bars:
+        portfolio = mark(portfolio, bar)
+    state = replace(state, portfolio=portfolio)
+    records = []
+    for bar in bars:
+        last = state.last_bars.get(bar.instrument)
+        if last is None or bar.end > last:
+            record = _decide(windows[bar.instrument], state, parts)
+            state = apply(state, record)
+            records.append(record)
+    return tuple(records)
+
+
+def _decide(window: MarketWindow, state: DeskState, parts: Parts) -> CycleRecord:
+    settings, as_of = parts.settings, window.last.end
+    cycle = cycle_id(settings.desk.name, settings.desk.timeframe, as_of)
+    observation = observe(window, settings)
+    inputs = CycleInputs(
+        decision=decision_id(cycle, window.instrument),
+        cycle=cycle,
+        as_of=as_of,
+        observation=observation,
+        predictions=parts.predictor.predict(observation),
+        portfolio=state.portfolio,
+        ensemble=state.ensembles.get(window.instrument, EnsembleState()),
+        risk=state.risk,
+        settings=settings,
+        seed=settings.desk.seed,
+    )
+    return CycleRecord.of(inputs, decide(inputs), parts.settings_hash, parts.code_version)
+
+
+async def _announce_breaker(before: TradingState, parts: Parts) -> None:
+    """A breaker that tripped in a decision becomes the halt row, an incident, and the end of what could add risk."""
+    risk = parts.writer.state.risk
+    if risk.trading is before or risk.trading is not TradingState.HALTED:
+        return
+    at = parts.clock.now()
+    parts.store.set_halt(TradingState.HALTED, risk.by, risk.why, at)
+    incident = IncidentRecord(
+        id=record_id("i", at, "breaker", risk.why),
+        at=at,
+        name="breaker",
+        text=risk.why,
+        details={},
+        risk=None,
+    )
+    await parts.writer.write([incident])
+    await parts.orders.cancel_risk(risk.why)

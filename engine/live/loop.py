@@ -1,0 +1,51 @@
+"""What wakes a cycle, and what must not overlap: one moment after another, commands in between."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from engine.core.domain.records import CycleRecord
+from engine.live.control import Control
+from engine.live.cycle import Parts, run_moment
+from engine.live.desk import LiveDesk
+from engine.ports import Feed
+
+Pace = Callable[[datetime], Awaitable[None]]
+Moment = Callable[[Sequence[CycleRecord]], Awaitable[None]]
+
+
+class Loop:
+    """Takes bars from the feed, one moment at a time, until the feed ends or `stop` is called.
+
+    `pace` waits until the desk's clock has reached a bar; `after` is told what each moment decided.
+    """
+
+    def __init__(
+        self, feed: Feed, parts: Parts, desk: LiveDesk, control: Control, pace: Pace, after: Moment
+    ) -> None:
+        self._feed = feed
+        self._parts = parts
+        self._desk = desk
+        self._control = control
+        self._pace = pace
+        self._after = after
+        self._stopping = asyncio.Event()
+        self.moments = 0
+
+    def stop(self) -> None:
+        """End after the moment under way."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Every moment that the desk has not yet decided on, then return."""
+        decided = self._parts.writer.state.last_bars
+        # All of a moment's cycles are durable together or not at all, so the newest bar is the place to go on.
+        async for bars in self._feed.stream(after=max(decided.values(), default=None)):
+            await self._pace(bars[0].end)
+            if self._stopping.is_set():
+                return
+            async with self._desk.turn:
+                await self._control.adopt_row()
+                records = await run_moment(bars, self._parts)
+            self.moments += 1
+            await self._after(records)

@@ -1,0 +1,1 @@
+"""Where orders go: one adapter a venue. They do not know each other."""

@@ -1,0 +1,55 @@
+"""The venue that is us: the simulated book behind the Venue port, fed with whatever bars the desk sees."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from configs.schema.settings import Settings
+from engine.core.accounting.fold import DeskState
+from engine.core.domain.market import Bar
+from engine.core.domain.order import Order, OrderRequest, OrderStatus, Submission
+from engine.core.execution.book import Book
+from engine.ports import VenueUpdate
+
+
+class PaperVenue:
+    """Simulated fills with spread, fees, slippage and a share of each bar's volume.
+
+    It has no memory of its own: `restore` stands it where the journal says that it stood. A bar that was settled
+    before a restart is not settled again.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._book = Book(settings)
+        self._settled: dict[str, datetime] = {}
+
+    def restore(self, state: DeskState) -> None:
+        """Take the open orders and positions from the recovered state. Intents were never sent: they are not there."""
+        sent = tuple(order for order in state.portfolio.orders if order.status is not OrderStatus.INTENT)
+        held = {position.instrument: position.quantity for position in state.portfolio.positions}
+        self._book.restore(sent, held)
+        self._settled = dict(state.settled)
+
+    async def submit(self, order: OrderRequest) -> Submission:
+        """Always accepted: what could be refused was refused by the review."""
+        self._book.place(order)
+        return Submission(OrderStatus.ACCEPTED, venue_id=f"paper-{order.client_id}")
+
+    async def cancel(self, client_id: str) -> Submission:
+        """Cancelled at once; an unknown id is refused."""
+        if self._book.get(client_id) is None:
+            return Submission(OrderStatus.REFUSED, reason="no such open order")
+        self._book.cancel(client_id, "cancelled")
+        return Submission(OrderStatus.CANCELLED)
+
+    async def lookup(self, client_id: str) -> Order | None:
+        """An open order of that id."""
+        return self._book.get(client_id)
+
+    async def updates(self, bars: Sequence[Bar]) -> Sequence[VenueUpdate]:
+        """What these bars did to the open orders."""
+        told: list[VenueUpdate] = []
+        for bar in bars:
+            settled = self._settled.get(bar.instrument)
+            if settled is None or bar.end > settled:
+                told += [VenueUpdate(*update) for update in self._book.on_bar(bar)]
+        return told

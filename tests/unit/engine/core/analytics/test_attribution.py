@@ -1,0 +1,134 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.core.analytics.attribution import (
+    NOBODY,
+    attribute,
+    by_regime,
+    by_source,
+    by_year,
+    returns_by,
+)
+from engine.core.domain.errors import BadData
+from engine.core.domain.order import Side
+from engine.core.domain.records import TradeRecord
+from engine.core.domain.signal import Vote
+
+
+def vote(source: str, contribution: float) -> Vote:
+    return Vote(source, score=contribution, weight=1.0, contribution=contribution)
+
+
+def trade(
+    net: str, year: int = 2024, entry_decision: str = "d-1", fees: str = "1", **parts: str
+) -> TradeRecord:
+    closed = datetime(year, 3, 1, tzinfo=UTC)
+    return TradeRecord(
+        id="t",
+        at=closed,
+        trade="t",
+        instrument="BTC",
+        side=Side.BUY,
+        quantity=Decimal(1),
+        entry_price=Decimal(100),
+        exit_price=Decimal(100),
+        opened_at=closed,
+        closed_at=closed,
+        bars_held=3,
+        gross=Decimal(net) + Decimal(fees),
+        fees=Decimal(fees),
+        slippage=Decimal(0),
+        net=Decimal(net),
+        return_share=0.0,
+        exit_reason="stop",
+        entry_decision=entry_decision,
+        exit_order="o",
+        attribution={source: Decimal(part) for source, part in parts.items()},
+    )
+
+
+MONEY = st.decimals(-(10**9), 10**9, places=8)
+VOTES = st.lists(st.tuples(st.sampled_from("abcde"), st.floats(-1, 1)), max_size=8)
+
+
+@given(MONEY, VOTES)
+def test_the_parts_add_up_to_the_net_exactly(net: Decimal, votes: list[tuple[str, float]]) -> None:
+    parts = attribute(net, [vote(source, contribution) for source, contribution in votes])
+
+    assert sum(parts.values(), Decimal(0)) == net
+
+
+@given(st.decimals(-(10**6), 10**6, places=12), st.lists(st.floats(0.01, 1), min_size=1, max_size=6))
+def test_also_a_net_that_is_finer_than_the_quantum_is_split_without_rest(
+    net: Decimal, contributions: list[float]
+) -> None:
+    parts = attribute(net, [vote(f"v{n}", c) for n, c in enumerate(contributions)], quantum=Decimal("0.01"))
+
+    assert sum(parts.values(), Decimal(0)) == net
+
+
+def test_who_voted_against_a_trade_that_earned_is_charged() -> None:
+    parts = attribute(Decimal(40), [vote("momentum", 0.5), vote("reversion", -0.1)])
+
+    assert parts == {"momentum": Decimal(50), "reversion": Decimal(-10)}
+
+
+def test_a_short_that_lost_is_charged_to_those_who_wanted_it() -> None:
+    parts = attribute(Decimal(-40), [vote("momentum", -0.5), vote("reversion", 0.1)])
+
+    assert parts == {"momentum": Decimal(-50), "reversion": Decimal(10)}
+
+
+def test_the_rest_of_the_rounding_goes_to_the_largest() -> None:
+    parts = attribute(
+        Decimal("1.00"), [vote("a", 0.3), vote("b", 0.3), vote("c", 0.3000001)], Decimal("0.01")
+    )
+
+    assert parts == {"a": Decimal("0.33"), "b": Decimal("0.33"), "c": Decimal("0.34")}
+
+
+@pytest.mark.parametrize("votes", [[], [vote("a", 0.2), vote("b", -0.2)]])
+def test_a_trade_that_no_vote_explains_is_nobodys(votes: list[Vote]) -> None:
+    assert attribute(Decimal(7), votes) == {NOBODY: Decimal(7)}
+
+
+def test_every_table_adds_up_to_all_trades() -> None:
+    trades = [trade("10", 2023, "d-1"), trade("-4", 2024, "d-2"), trade("3", 2024, "d-3")]
+
+    years, regimes = by_year(trades), by_regime(trades, {"d-1": "strong_up", "d-2": "crash"})
+
+    assert [(row.key, row.trades, row.wins, row.net) for row in years] == [
+        ("2023", 1, 1, Decimal(10)),
+        ("2024", 2, 1, Decimal(-1)),
+    ]
+    assert [row.key for row in regimes] == ["crash", "strong_up", "unknown"]
+    for table in (years, regimes):
+        assert sum(row.net for row in table) == 9
+        assert all(row.gross - row.fees == row.net for row in table)
+
+
+def test_a_voice_is_credited_over_all_its_trades() -> None:
+    trades = [trade("10", momentum="12", carry="-2"), trade("-3", momentum="-3")]
+
+    assert by_source(trades) == {"carry": Decimal(-2), "momentum": Decimal(9)}
+
+
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.floats(-0.2, 0.2)), min_size=1, max_size=40))
+def test_the_returns_of_all_labels_compound_to_the_whole(bars: list[tuple[str, float]]) -> None:
+    labels, returns = zip(*bars, strict=True)
+    equity = np.cumprod(np.concatenate(([100.0], 1 + np.array(returns))), dtype=np.float64)
+
+    rows = returns_by(equity, labels)
+
+    assert np.prod([1 + row.total_return for row in rows]) == pytest.approx(equity[-1] / equity[0])
+    assert sum(row.bars for row in rows) == len(bars)
+
+
+def test_labels_that_do_not_fit_the_curve_are_refused() -> None:
+    with pytest.raises(BadData, match="need 2 labels, were 3"):
+        returns_by(np.ones(3), ["a", "b", "c"])
