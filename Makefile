@@ -33,7 +33,7 @@ run: $(VENV)/.installed-demo
 
 test:
 	$(call timed,system packages,tests/setup_system.sh)
-	$(call timed,install,$(MAKE) $(VENV)/.installed-dev)
+	$(call timed,install,$(MAKE) -s $(VENV)/.installed-dev)
 	$(call timed,ruff format,$(BIN)/ruff format --check .)
 	$(call timed,ruff check,$(BIN)/ruff check .)
 	$(call timed,mypy,$(BIN)/mypy)

@@ -33,12 +33,15 @@ def load(instrument: str) -> Bundled:
 
     The package itself is not imported: that would take a second, and only its file is wanted.
     """
+    if instrument not in FILES:
+        raise BadData(f"{instrument} is not bundled, there are {', '.join(FILES)}")
     path = _folder() / FILES[instrument] / f"{FILES[instrument]}.csv.gz"
     try:
         raw = path.read_bytes()
-    except OSError as error:
-        raise BadData(f"{path}: expected the daily bars of {instrument} there ({error.strerror})") from None
-    return Bundled(instrument, TIMEFRAME, _bars(gzip.decompress(raw)), hashlib.sha256(raw).hexdigest())
+        bars = _bars(gzip.decompress(raw))
+    except (OSError, EOFError, ValueError) as error:
+        raise BadData(f"{path}: expected the daily bars of {instrument} ({error})") from None
+    return Bundled(instrument, TIMEFRAME, bars, hashlib.sha256(raw).hexdigest())
 
 
 def _folder() -> Path:
@@ -51,7 +54,10 @@ def _folder() -> Path:
 def _bars(text: bytes) -> BarArrays:
     import polars as pl
 
-    table = pl.read_csv(text, columns=["Date", "Open", "High", "Low", "Close", "Volume"])
-    midnight = table["Date"].str.to_date("%m/%d/%Y").cast(pl.Datetime("ms")).cast(pl.Int64)
+    try:
+        table = pl.read_csv(text, columns=["Date", "Open", "High", "Low", "Close", "Volume"])
+        midnight = table["Date"].str.to_date("%m/%d/%Y").cast(pl.Datetime("ms")).cast(pl.Int64)
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(str(error).splitlines()[0]) from None
     prices = (table[name].cast(pl.Float64).to_numpy() for name in ("Open", "High", "Low", "Close", "Volume"))
     return BarArrays((midnight + CLOSE_MS).to_numpy(), *prices)

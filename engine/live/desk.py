@@ -3,13 +3,10 @@
 import asyncio
 from typing import Any
 
-from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, Outcome
-from engine.core.domain.portfolio import Portfolio, Position
-from engine.core.risk.daily import day_loss
-from engine.core.risk.system import drawdown
 from engine.live.bus import Bus, Listener
 from engine.live.control import Control
+from engine.live.status import positions, status
 from engine.live.writer import Writer
 
 
@@ -37,42 +34,4 @@ class LiveDesk:
 
     def positions(self) -> tuple[dict[str, Any], ...]:
         """Open positions in plain values."""
-        portfolio = self._writer.state.portfolio
-        return tuple(_position(position, portfolio) for position in portfolio.positions)
-
-
-def status(state: DeskState, sequence: int) -> dict[str, Any]:
-    """State, since, by, money and the last bar, as plain values; prices and money as exact text."""
-    portfolio, risk = state.portfolio, state.risk
-    equity = portfolio.equity
-    last = max(state.last_bars.values(), default=None)
-    return {
-        "state": risk.trading.value,
-        "since": risk.since.isoformat() if risk.since else None,
-        "by": risk.by,
-        "reason": risk.why,
-        "equity": str(equity),
-        "cash": str(portfolio.cash),
-        "day_loss": day_loss(risk, float(equity)),
-        "drawdown": drawdown(risk, float(equity)),
-        "positions": [_position(position, portfolio) for position in portfolio.positions],
-        "open_orders": len(portfolio.orders),
-        "last_bar": last.isoformat() if last else None,
-        "records": sequence,
-    }
-
-
-def _position(position: Position, portfolio: Portfolio) -> dict[str, Any]:
-    mark = portfolio.marks[position.instrument]
-    return {
-        "instrument": position.instrument,
-        "quantity": str(position.quantity),
-        "average_price": str(position.average_price),
-        "price": str(mark),
-        "profit": str((mark - position.average_price) * position.quantity - position.fees),
-        "stop": str(position.stop),
-        "target": str(position.target),
-        "bars_held": position.bars_held,
-        "opened_at": position.opened_at.isoformat(),
-        "entry": position.entry_decision,
-    }
+        return positions(self._writer.state.portfolio)

@@ -17,11 +17,19 @@ Moment = Callable[[Sequence[CycleRecord]], Awaitable[None]]
 class Loop:
     """Takes bars from the feed, one moment at a time, until the feed ends or `stop` is called.
 
-    `pace` waits until the desk's clock has reached a bar; `after` is told what each moment decided.
+    `pace` waits until the desk's clock has reached a bar; `after` is told what each moment decided. An empty
+    journal begins after `begin`.
     """
 
     def __init__(
-        self, feed: Feed, parts: Parts, desk: LiveDesk, control: Control, pace: Pace, after: Moment
+        self,
+        feed: Feed,
+        parts: Parts,
+        desk: LiveDesk,
+        control: Control,
+        pace: Pace,
+        after: Moment,
+        begin: datetime,
     ) -> None:
         self._feed = feed
         self._parts = parts
@@ -29,6 +37,7 @@ class Loop:
         self._control = control
         self._pace = pace
         self._after = after
+        self._begin = begin
         self._stopping = asyncio.Event()
         self.moments = 0
 
@@ -40,7 +49,7 @@ class Loop:
         """Every moment that the desk has not yet decided on, then return."""
         decided = self._parts.writer.state.last_bars
         # All of a moment's cycles are durable together or not at all, so the newest bar is the place to go on.
-        async for bars in self._feed.stream(after=max(decided.values(), default=None)):
+        async for bars in self._feed.stream(after=max(decided.values(), default=self._begin)):
             await self._pace(bars[0].end)
             if self._stopping.is_set():
                 return

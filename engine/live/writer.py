@@ -1,5 +1,6 @@
 """The one way that anything becomes true: durable first, then part of the state, then told."""
 
+import asyncio
 from collections.abc import Sequence
 
 from engine.core.accounting.fold import DeskState, apply
@@ -19,6 +20,7 @@ class Writer:
     def __init__(self, journal: Journal, bus: Bus, state: DeskState, sequence: int) -> None:
         self._journal = journal
         self._bus = bus
+        self._turn = asyncio.Lock()  # two callers must be folded in the order in which they became durable
         self.state = state
         self.sequence = sequence
 
@@ -26,8 +28,9 @@ class Writer:
         """All of them or none. StoreFailed leaves the state as it was."""
         if not records:
             return
-        for stored in await self._journal.append(records):
-            if stored.sequence > self.sequence:
-                self.sequence = stored.sequence
-                self.state = apply(self.state, stored.record)
-                self._bus.publish(Recorded(stored.sequence, stored.record))
+        async with self._turn:
+            for stored in await self._journal.append(records):
+                if stored.sequence > self.sequence:
+                    self.sequence = stored.sequence
+                    self.state = apply(self.state, stored.record)
+                    self._bus.publish(Recorded(stored.sequence, stored.record))

@@ -257,29 +257,29 @@ class SqlJournal:
 
     def _transact(self, connection: Connection, batches: Sequence[Sequence[_Entry]]) -> list[Answer]:
         """Write on from the head as last seen. Where a number or an id is taken already, look, and write again."""
+        head, rows, answers = chain(self._head, batches, {})
         try:
-            head, rows, answers = chain(self._head, batches, {})
-            self._begin(connection)
-            self._fill(connection, rows)
+            if len(rows) == 1:
+                connection.execute(self._insert, rows[0])  # alone, a statement is its own transaction
+            elif rows:
+                self._begin(connection)
+                connection.cursor().executemany(self._insert, rows)
+                connection.execute("COMMIT")
         except self._taken:
-            connection.execute("ROLLBACK")
+            if len(rows) > 1:
+                connection.execute("ROLLBACK")
             self._begin(connection)
             seen = self._checked_head(connection)
             head, rows, answers = chain(seen, batches, self._known(connection, batches))
-            self._fill(connection, rows)
-        connection.execute("COMMIT")
+            if rows:
+                connection.cursor().executemany(self._insert, rows)
+            connection.execute("COMMIT")
         self._head = head
         return answers
 
     def _begin(self, connection: Connection) -> None:
         for statement in self._where.dialect.begin:
             connection.execute(statement)
-
-    def _fill(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        if len(rows) == 1:
-            connection.execute(self._insert, rows[0])
-        elif rows:
-            connection.cursor().executemany(self._insert, rows)
 
     def _known(
         self, connection: Connection, batches: Sequence[Sequence[_Entry]]

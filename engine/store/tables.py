@@ -77,6 +77,7 @@ def _asked(*columns: str) -> Index:
 
 
 Index("ix_records_kind_instrument_at_ms", RecordRow.kind, RecordRow.instrument, RecordRow.at_ms)
+Index("ix_records_kind_at_ms", RecordRow.kind, RecordRow.at_ms)
 Index("ix_records_at_ms", RecordRow.at_ms)
 _asked("outcome", "at_ms")
 _asked("decision")

@@ -42,7 +42,9 @@ def export(booster: "xgboost.Booster", training_rows: Rows) -> tuple[bytes, Pari
     their starting value as a probability where a logarithm of odds belongs.
     """
     if not splits(booster):
-        raise Refused("nothing could be learned: no feature tells the rows apart, so there is no model to publish")
+        raise Refused(
+            "nothing could be learned: no feature tells the rows apart, so there is no model to publish"
+        )
     model = to_onnx(booster, training_rows.shape[1])
     return model, check_parity(model, booster, trying_rows(booster, training_rows))
 
@@ -73,7 +75,10 @@ def trying_rows(booster: "xgboost.Booster", training_rows: Rows) -> Rows:
     boundary = training_rows[random.integers(0, len(training_rows), 3 * len(chosen))]
     for number, edge in enumerate(chosen):
         feature, threshold = edges[edge][0], np.float32(edges[edge][1])
-        below, above = np.nextafter(threshold, np.float32(-np.inf)), np.nextafter(threshold, np.float32(np.inf))
+        below, above = (
+            np.nextafter(threshold, np.float32(-np.inf)),
+            np.nextafter(threshold, np.float32(np.inf)),
+        )
         boundary[3 * number : 3 * number + 3, feature] = below, threshold, above
     return np.concatenate([wild, boundary, gaps, known])
 

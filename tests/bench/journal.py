@@ -75,7 +75,9 @@ def cycle(number: int, size: int = 4096) -> CycleRecord:
 
 
 def _check(number: int) -> Check:
-    return Check(f"check {number}", "position", 0.5, 0.4, "<=", number > 0, -0.1, "share", f"risk.check_{number}")
+    return Check(
+        f"check {number}", "position", 0.5, 0.4, "<=", number > 0, -0.1, "share", f"risk.check_{number}"
+    )
 
 
 def _fields(record: CycleRecord) -> dict[str, object]:

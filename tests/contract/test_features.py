@@ -13,7 +13,7 @@ from engine.core.features.workings import Workings
 
 DAY = 86_400_000
 LENGTH = 1500
-CUTS = (WARM_UP, WARM_UP + 1, 700, 912, 1263)
+CUTS = (700, 885, 912, 1190, 1226, 1263)  # whole, in halts, and some bars after them
 SERIES = ("coin", "index", "ticks", "halts", "flat", "quiet", "ladder", "no_volume")
 
 every_feature = pytest.mark.parametrize("feature", FEATURES, ids=NAMES)
@@ -113,7 +113,7 @@ def test_a_value_is_the_same_whether_or_not_later_bars_exist(feature: Feature, n
 @pytest.mark.parametrize("name", SERIES)
 def test_a_value_from_the_live_window_is_that_of_the_whole_series(feature: Feature, name: str) -> None:
     column = NAMES.index(feature.name)
-    for cut in (700, 912, 1263, LENGTH):
+    for cut in CUTS:
         tail = other_matrix(name, f"tail:{cut}")[-1, column]
         assert_same(name, column, tail, matrix(name)[cut - 1, column])
 
@@ -122,7 +122,7 @@ def test_a_value_from_the_live_window_is_that_of_the_whole_series(feature: Featu
 @pytest.mark.parametrize("name", SERIES)
 def test_its_own_warm_up_is_all_the_history_a_feature_needs(feature: Feature, name: str) -> None:
     column, short = NAMES.index(feature.name), feature.warm_up
-    for cut in (700, 912, 1263):
+    for cut in CUTS:
         found = feature_alone(feature, series(name).slice(cut - short, cut))
         assert_same(name, column, found[-1], matrix(name)[cut - 1, column])
 

@@ -15,6 +15,7 @@ from engine.core.domain.market import Bar
 from engine.core.domain.order import Fill, Order, OrderRequest, OrderStatus, moved
 from engine.core.domain.portfolio import EntryPlan, Portfolio, Position
 from engine.core.domain.records import CycleRecord, OrderRecord, TradeRecord
+from engine.core.maths.split import split
 
 ZERO = Decimal(0)
 
@@ -170,22 +171,6 @@ def _trade(position: Position, last: Fill) -> TradeRecord:
         exit_order=last.client_id,
         attribution=split(net, position.votes),
     )
-
-
-def split(amount: Decimal, parts: dict[str, float]) -> dict[str, Decimal]:
-    """`amount` divided by the signed parts, adding up to it exactly; the rounding rest goes to the largest.
-
-    >>> split(Decimal("10"), {"trend": 0.3, "momentum": 0.1})
-    {'trend': Decimal('7.50000000'), 'momentum': Decimal('2.50000000')}
-    """
-    total = sum(parts.values())
-    if not parts or total == 0:
-        return {"unattributed": amount}
-    cents = Decimal("0.00000001")
-    shares = {name: (amount * Decimal(repr(part / total))).quantize(cents) for name, part in parts.items()}
-    largest = max(parts, key=lambda name: abs(parts[name]))
-    shares[largest] += amount - sum(shares.values(), ZERO)
-    return shares
 
 
 def _slippage(fill: Fill) -> Decimal:

@@ -1,45 +1,14 @@
 """Where the profit came from: which voices, which regimes, which years. Every table adds up to the whole."""
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
 import msgspec
 import numpy as np
 
 from engine.core.domain.errors import BadData
 from engine.core.domain.records import TradeRecord
-from engine.core.domain.signal import Vote
 from engine.core.maths.rolling import Floats
-
-NOBODY = "unattributed"
-CENT = Decimal("0.00000001")
-_EXACT = 80  # digits: more than the sum of any account's money can have
-
-
-def attribute(net: Decimal, votes: Sequence[Vote], quantum: Decimal = CENT) -> dict[str, Decimal]:
-    """Split a closed trade's net profit over the votes that opened it; the parts add up to it exactly.
-
-    A voice gets net times its signed contribution over the sum of all: who voted for a trade that earned is
-    credited, who voted against it is charged. Parts are rounded to `quantum` and the rest of the rounding goes
-    to the largest. A trade without votes (a person's command), or with votes that cancel out, is nobody's.
-
-    >>> votes = [Vote("momentum", 1.0, 0.5, 0.5), Vote("carry", -0.5, 0.2, -0.1), Vote("trend", 1.0, 0.2, 0.2)]
-    >>> parts = attribute(Decimal("10.00"), votes, quantum=Decimal("0.01"))
-    >>> {source: str(part) for source, part in parts.items()}, str(sum(parts.values()))
-    ({'momentum': '8.34', 'carry': '-1.67', 'trend': '3.33'}, '10.00')
-    """
-    weights: dict[str, Decimal] = {}
-    for vote in votes:
-        weights[vote.source] = weights.get(vote.source, Decimal(0)) + Decimal(repr(vote.contribution))
-    total = sum(weights.values(), Decimal(0))
-    if abs(total) <= CENT:
-        return {NOBODY: net}
-    with localcontext() as context:
-        context.prec = _EXACT
-        parts = {source: (net * weight / total).quantize(quantum) for source, weight in weights.items()}
-        largest = max(weights, key=lambda source: abs(weights[source]))
-        parts[largest] += net - sum(parts.values(), Decimal(0))
-    return parts
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ def time36(moment: datetime) -> str:
     """Nine base-36 digits that sort as the moment does.
 
     >>> time36(datetime(2008, 10, 15, tzinfo=UTC))
-    '0fmapqsjk'
+    '0fmb756o0'
     """
     number, digits = epoch_ms(moment), []
     for _ in range(_WIDTH):
@@ -49,8 +49,8 @@ def cycle_id(desk: str, timeframe: str, close: datetime) -> str:
 def decision_id(cycle: str, instrument: str) -> str:
     """One instrument looked at in one cycle.
 
-    >>> decision_id("c-0fmapqsjk-1a2b", "SP500")
-    'd-0fmapqsjk-8d8e0a5d'
+    >>> decision_id("c-0fmb756o0-1a2b", "SP500")
+    'd-0fmb756o0-aa839972'
     """
     return f"d-{cycle[2:11]}-{digest(cycle, instrument)}"
 

@@ -57,7 +57,15 @@ class BarArrays(NamedTuple):
 
     def slice(self, start: int, stop: int) -> "BarArrays":
         """Bars `start` up to but without `stop`, as views."""
-        return BarArrays(*(column[start:stop] for column in self))
+        part = slice(start, stop)
+        return BarArrays(
+            self.end_ms[part],
+            self.open[part],
+            self.high[part],
+            self.low[part],
+            self.close[part],
+            self.volume[part],
+        )
 
 
 class QualityIssue(msgspec.Struct, frozen=True):

@@ -10,6 +10,8 @@ from engine.core.features.feature import Feature
 from engine.core.features.registry import FEATURES, NAMES, WARM_UP
 from engine.core.features.workings import Workings
 
+_FEW = 130
+
 
 def build_matrix(bars: BarArrays) -> NDArray[np.float64]:
     """Return one row for each bar and one column for each of `NAMES`.
@@ -31,11 +33,10 @@ def build_rows(bars: BarArrays, count: int) -> tuple[dict[str, float], ...]:
 
     No more than the last `WARM_UP + count - 1` bars are looked at.
     """
-    recent = bars.tail(WARM_UP + count - 1)
-    workings = Workings(recent, last=count)
-    known = min(count, recent.size)
+    # most features need a fraction of the longest warm-up: they are given no more, because shorter is faster
+    few, many = (Workings(bars.tail(need + count - 1), last=count) for need in (_FEW, WARM_UP))
     with np.errstate(divide="ignore", invalid="ignore"):
-        columns = [_newest(feature, workings, recent.size, known) for feature in FEATURES]
+        columns = [_newest(feature, few if feature.warm_up <= _FEW else many, count) for feature in FEATURES]
     return tuple(dict(zip(NAMES, row, strict=True)) for row in zip(*columns, strict=True))
 
 
@@ -44,7 +45,9 @@ def build_row(bars: BarArrays) -> dict[str, float]:
     return build_rows(bars, 1)[0]
 
 
-def _newest(feature: Feature, workings: Workings, size: int, count: int) -> list[float]:
-    values: list[float] = feature.function(workings)[size - count :].tolist()
-    blind = min(count, max(0, feature.warm_up - 1 - (size - count)))
+def _newest(feature: Feature, workings: Workings, count: int) -> list[float]:
+    size = workings.bars.size
+    known = min(count, size)
+    values: list[float] = feature.function(workings)[size - known :].tolist()
+    blind = min(known, max(0, feature.warm_up - 1 - (size - known)))
     return [math.nan] * blind + values[blind:]

@@ -11,16 +11,17 @@ import numpy as np
 
 from engine.core.features.feature import Feature
 from engine.core.features.workings import Floats, Workings
+from engine.core.maths.rolling import padded
 
 _DAY = 86_400_000
 
 
 def _hour(w: Workings) -> Floats:
-    return (w.bars.end_ms % _DAY) / _DAY
+    return (w.end_ms % _DAY) / _DAY
 
 
 def _weekday(w: Workings) -> Floats:
-    return ((w.bars.end_ms // _DAY + 3) % 7) / 7.0  # 1 January 1970 was a Thursday; Monday is 0
+    return ((w.end_ms // _DAY + 3) % 7) / 7.0  # 1 January 1970 was a Thursday; Monday is 0
 
 
 def _month(w: Workings) -> Floats:
@@ -32,13 +33,13 @@ def _day_of_month(w: Workings) -> Floats:
     first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     after = (months + 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     return cast(
-        Floats, (w.bars.end_ms // _DAY - first) / (after - first)
+        Floats, (w.end_ms // _DAY - first) / (after - first)
     )  # the first is 0; months differ in length
 
 
 def _months(w: Workings) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Months since January 1970."""
-    days = (w.bars.end_ms // _DAY).astype("datetime64[D]")
+    days = (w.end_ms // _DAY).astype("datetime64[D]")
     return w.once("months", lambda: days.astype("datetime64[M]").astype(np.int64))
 
 
@@ -47,10 +48,10 @@ def _circle(name: str, share: Callable[[Workings], Floats], note: str) -> tuple[
         return w.once(name, lambda: 2.0 * np.pi * share(w))
 
     def sine(w: Workings) -> Floats:
-        return np.sin(angle(w))
+        return padded(np.sin(angle(w)), w.bars.size)
 
     def cosine(w: Workings) -> Floats:
-        return np.cos(angle(w))
+        return padded(np.cos(angle(w)), w.bars.size)
 
     return (
         Feature(f"{name}_sin", "calendar", ("end_ms",), 1, sine, f"sine of the {note}"),

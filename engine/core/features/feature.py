@@ -10,7 +10,7 @@ from engine.core.features.workings import Floats, Workings
 
 Family = Literal["trend", "momentum", "volatility", "volume", "calendar", "normalise"]
 
-FORGOTTEN = 1e-10
+FORGOTTEN = 1e-14
 """Share of a moving average's seed that may be left when its first value counts."""
 
 

@@ -43,6 +43,7 @@ class Workings:
     def __init__(self, bars: BarArrays, last: int | None = None) -> None:
         self.bars = bars
         self.last = last
+        self.end_ms = bars.end_ms if last is None else bars.end_ms[-last:]  # the calendar needs no past
         self.open, self.high, self.low, self.close, self.volume = bars[1:]
         self._known: dict[Hashable, Any] = {}
 

@@ -6,6 +6,7 @@ Spans are closed: two that share a single bar overlap.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +61,7 @@ def walk_forward(start: Ints, end: Ints, folds: int, embargo: int) -> Iterator[F
     """
     moments = np.unique(start)
     edges = [int(block[0]) for block in np.array_split(moments, folds + 1) if block.size]
-    for first, following in zip(edges[1:], [*edges[2:], int(moments[-1]) + 1], strict=True):
+    for first, following in pairwise([*edges[1:], int(moments[-1]) + 1] if edges else []):
         train = end < first - embargo
         yield Fold(
             train, (start >= first) & (start < following), int(np.count_nonzero((start < first) & ~train))

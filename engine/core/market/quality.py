@@ -257,9 +257,10 @@ def _missing_between(before_ms: int, end_ms: int, step_ms: int, settings: DataQu
     pause = end_ms - before_ms - step_ms
     if _CLOSED <= pause <= settings.holiday_days * _DAY:
         return 0
-    starts = before_ms + step_ms * np.arange(missing, dtype=np.int64)
-    weekday = (starts // _DAY + 3) % 7  # 1 January 1970 was a Thursday; Monday is 0
-    return int((weekday < 5).sum())
+    # a daily bar may be stamped with the day it covers or with the midnight after: count what both call missing
+    stamps = before_ms + step_ms * np.arange(missing + 1, dtype=np.int64)
+    working = (stamps // _DAY + 3) % 7 < 5  # 1 January 1970 was a Thursday; Monday is 0
+    return int(min(working[:-1].sum(), working[1:].sum()))
 
 
 def _spikes(bars: BarArrays, kept: Rows, sigmas: float) -> Iterable[Finding]:

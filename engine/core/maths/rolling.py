@@ -40,7 +40,7 @@ class Halves:
         for level, size in sizes[1:]:
             mean = _mean(*_aligned(self._means[level], size, mean), filled / (size + filled))
             filled += size
-        return _padded(mean, self._n)
+        return padded(mean, self._n)
 
     def moments(self, w: int) -> tuple[Floats, Floats]:
         """Return the mean and the sum of squared deviations from it.
@@ -57,7 +57,7 @@ class Halves:
             within = _aligned(self._squares[level], size, squares)
             squares = _squares(older, newer, *within, size * filled / (size + filled))
             filled += size
-        return _padded(mean, self._n), _padded(squares, self._n)
+        return padded(mean, self._n), padded(squares, self._n)
 
     def _sizes(self, w: int) -> list[tuple[int, int]]:
         """The blocks, newest and smallest first, that make a window of `w`; those missing are worked out now."""
@@ -87,7 +87,7 @@ def rolling_mean(x: Floats, w: int, last: int | None = None) -> Floats:
         if 2 * size <= w:
             block = _mean(*_aligned(block, size, block), 0.5)
         size *= 2
-    return _padded(mean, x.shape[0])
+    return padded(mean, x.shape[0])
 
 
 def rolling_sum(x: Floats, w: int, last: int | None = None) -> Floats:
@@ -107,7 +107,7 @@ def rolling_sum(x: Floats, w: int, last: int | None = None) -> Floats:
         if 2 * size <= w:
             block = np.add(*_aligned(block, size, block))
         size *= 2
-    return _padded(total, x.shape[0])
+    return padded(total, x.shape[0])
 
 
 def rolling_moments(x: Floats, w: int, last: int | None = None) -> tuple[Floats, Floats]:
@@ -156,9 +156,9 @@ def rolling_rank(x: Floats, w: int, last: int | None = None) -> Floats:
     [nan, nan, nan, 0.5]
     """
     out = rolling_windows((x,), w, _rank_of_newest, last)
-    unknown = np.isnan(x)
+    unknown = np.isnan(x if last is None else x[-(w + last - 1) :])
     if unknown.any():
-        out[rolling_sum(unknown.astype(np.float64), w) > 0.0] = np.nan
+        out[-unknown.shape[0] :][rolling_sum(unknown.astype(np.float64), w) > 0.0] = np.nan
     return out
 
 
@@ -194,7 +194,15 @@ def lag(x: Floats, bars: int) -> Floats:
     >>> lag(np.array([1.0, 2.0, 3.0]), 1)
     array([nan,  1.,  2.])
     """
-    return _padded(x[: max(0, x.shape[0] - bars)], x.shape[0])
+    return padded(x[: max(0, x.shape[0] - bars)], x.shape[0])
+
+
+def padded(x: Floats, n: int) -> Floats:
+    """Lead with NaN up to length `n`."""
+    out = np.empty(n)
+    out[: n - x.shape[0]] = np.nan
+    out[n - x.shape[0] :] = x
+    return out
 
 
 def ratio(over: Floats, under: Floats, neutral: float = 0.0, floor: Floats | float = 0.0) -> Floats:
@@ -270,11 +278,3 @@ def _squares(older: Floats, newer: Floats, in_older: Floats, in_newer: Floats, w
     squares += in_older
     squares += in_newer
     return squares
-
-
-def _padded(x: Floats, n: int) -> Floats:
-    """Lead with NaN up to length `n`."""
-    out = np.empty(n)
-    out[: n - x.shape[0]] = np.nan
-    out[n - x.shape[0] :] = x
-    return out

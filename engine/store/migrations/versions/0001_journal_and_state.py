@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_records_id")),
     )
     op.create_index("ix_records_kind_instrument_at_ms", "records", ["kind", "instrument", "at_ms"])
+    op.create_index("ix_records_kind_at_ms", "records", ["kind", "at_ms"])
     op.create_index("ix_records_at_ms", "records", ["at_ms"])
     for columns in (["outcome", "at_ms"], ["decision"], ["client_id"], ["trade"]):
         applies = sa.text(f"{columns[0]} IS NOT NULL")

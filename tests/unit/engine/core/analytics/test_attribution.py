@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.analytics.attribution import (
-    NOBODY,
-    attribute,
     by_regime,
     by_source,
     by_year,
@@ -17,11 +15,6 @@ from engine.core.analytics.attribution import (
 from engine.core.domain.errors import BadData
 from engine.core.domain.order import Side
 from engine.core.domain.records import TradeRecord
-from engine.core.domain.signal import Vote
-
-
-def vote(source: str, contribution: float) -> Vote:
-    return Vote(source, score=contribution, weight=1.0, contribution=contribution)
 
 
 def trade(
@@ -50,51 +43,6 @@ def trade(
         exit_order="o",
         attribution={source: Decimal(part) for source, part in parts.items()},
     )
-
-
-MONEY = st.decimals(-(10**9), 10**9, places=8)
-VOTES = st.lists(st.tuples(st.sampled_from("abcde"), st.floats(-1, 1)), max_size=8)
-
-
-@given(MONEY, VOTES)
-def test_the_parts_add_up_to_the_net_exactly(net: Decimal, votes: list[tuple[str, float]]) -> None:
-    parts = attribute(net, [vote(source, contribution) for source, contribution in votes])
-
-    assert sum(parts.values(), Decimal(0)) == net
-
-
-@given(st.decimals(-(10**6), 10**6, places=12), st.lists(st.floats(0.01, 1), min_size=1, max_size=6))
-def test_also_a_net_that_is_finer_than_the_quantum_is_split_without_rest(
-    net: Decimal, contributions: list[float]
-) -> None:
-    parts = attribute(net, [vote(f"v{n}", c) for n, c in enumerate(contributions)], quantum=Decimal("0.01"))
-
-    assert sum(parts.values(), Decimal(0)) == net
-
-
-def test_who_voted_against_a_trade_that_earned_is_charged() -> None:
-    parts = attribute(Decimal(40), [vote("momentum", 0.5), vote("reversion", -0.1)])
-
-    assert parts == {"momentum": Decimal(50), "reversion": Decimal(-10)}
-
-
-def test_a_short_that_lost_is_charged_to_those_who_wanted_it() -> None:
-    parts = attribute(Decimal(-40), [vote("momentum", -0.5), vote("reversion", 0.1)])
-
-    assert parts == {"momentum": Decimal(-50), "reversion": Decimal(10)}
-
-
-def test_the_rest_of_the_rounding_goes_to_the_largest() -> None:
-    parts = attribute(
-        Decimal("1.00"), [vote("a", 0.3), vote("b", 0.3), vote("c", 0.3000001)], Decimal("0.01")
-    )
-
-    assert parts == {"a": Decimal("0.33"), "b": Decimal("0.33"), "c": Decimal("0.34")}
-
-
-@pytest.mark.parametrize("votes", [[], [vote("a", 0.2), vote("b", -0.2)]])
-def test_a_trade_that_no_vote_explains_is_nobodys(votes: list[Vote]) -> None:
-    assert attribute(Decimal(7), votes) == {NOBODY: Decimal(7)}
 
 
 def test_every_table_adds_up_to_all_trades() -> None:

@@ -1,0 +1,1 @@
+"""Starts things: the only floor that knows concrete classes."""

@@ -1,0 +1,268 @@
+"""The console command. Each command imports what it needs when it is called: help and status stay quick."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from configs.load import SettingsError, load
+from engine.core.domain.errors import BadInput, WhydeskError
+
+app = typer.Typer(
+    name="whydesk",
+    help="A trading desk that writes down why, and can be asked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+journal_app = typer.Typer(help="The chain of records.", no_args_is_help=True)
+data_app = typer.Typer(help="Files of bars.", no_args_is_help=True)
+models_app = typer.Typer(help="Trained models.", no_args_is_help=True)
+app.add_typer(journal_app, name="journal")
+app.add_typer(data_app, name="data")
+app.add_typer(models_app, name="models")
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; logs on stderr.")]
+HomeDir = Annotated[Path, typer.Option("--home", help="Store, models, reports and logs.")]
+Profile = Annotated[str, typer.Option("--profile", help="A shipped profile or a YAML file.")]
+Files = Annotated[
+    list[Path], typer.Option("--data", help="CSV or parquet: ts, open, high, low, close, volume.")
+]
+From = Annotated[str, typer.Option("--from", help="First day or moment, included (UTC).")]
+To = Annotated[str, typer.Option("--to", help="Day or moment to stop before (UTC).")]
+Symbol = Annotated[str, typer.Option("--symbol", help="Which symbol of a file that holds several.")]
+VAR = Path("var")
+
+
+@app.command()
+def demo(
+    home: HomeDir = VAR,
+    profile: Profile = "demo",
+    as_json: AsJson = False,
+    start: Annotated[
+        str, typer.Option("--from", help="Where training ends and trading begins.")
+    ] = "2007-01-01",
+    stop: To = "2019-01-01",
+) -> None:
+    """Train on the early years of real daily data, trade the rest on paper, and answer why."""
+    from jobs import demo as job
+
+    raise SystemExit(job.main(home, load(profile, os.environ), start, stop, as_json=as_json))
+
+
+@app.command()
+def run(
+    replay: Annotated[list[Path], typer.Option("--replay", help="Recorded bars to run on.")] = [],  # noqa: B006
+    speed: Annotated[float, typer.Option(help="Times as fast as life; 0 does not wait.", min=0)] = 0.0,
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+    symbol: Symbol = "",
+    start: From = "",
+    stop: To = "",
+    chat: Annotated[bool, typer.Option(help="Read commands from the terminal while it runs.")] = True,
+) -> None:
+    """Run the desk on recorded data, as it would run live."""
+    if not replay:
+        raise BadInput("no feed: this desk runs on recorded bars so far; expected --replay FILE")
+    from jobs import run as job
+
+    settings = load(profile, os.environ)
+    job.main(home, settings, replay, speed, symbol, start, stop, chat=chat and not as_json, as_json=as_json)
+
+
+@app.command()
+def backtest(
+    data: Files,
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+    symbol: Symbol = "",
+    start: From = "",
+    stop: To = "",
+    journal: Annotated[bool, typer.Option(help="Keep every decision, so that it can be asked why.")] = True,
+) -> None:
+    """Decide every bar of a file as the desk would have, and say honestly what came of it."""
+    from jobs import backtest as job
+
+    settings = load(profile, os.environ)
+    job.main(home, settings, data, symbol, start, stop, keep=journal, as_json=as_json)
+
+
+@app.command()
+def train(
+    data: Files,
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+    symbol: Symbol = "",
+    start: From = "",
+    stop: To = "",
+    name: Annotated[str, typer.Option(help="What the model is called.")] = "signal",
+) -> None:
+    """Fit a signal model with purged walk-forward folds and publish it."""
+    from jobs import train as job
+
+    job.main(home, load(profile, os.environ), data, symbol, start, stop, name, as_json=as_json)
+
+
+@app.command()
+def ask(question: str, home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
+    """Ask why; the answer is from the records or there is none."""
+    from jobs import console as job
+
+    raise SystemExit(job.ask(home, load(profile, os.environ), question, as_json=as_json))
+
+
+@app.command()
+def cmd(command: str, home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
+    """Any chat command, such as "/trades 5"."""
+    from jobs import console as job
+
+    raise SystemExit(job.command(home, load(profile, os.environ), command, as_json=as_json))
+
+
+@app.command()
+def status(home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
+    """State, since when, by whom; works without engine, chat or venue."""
+    from jobs import switches as job
+
+    job.status(home, load(profile, os.environ), as_json=as_json)
+
+
+@app.command()
+def kill(
+    reason: Annotated[str, typer.Argument(help="Why, for the record.")] = "",
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+) -> None:
+    """Halt: nothing that adds risk leaves the desk. Works without engine, chat or venue."""
+    from jobs import switches as job
+
+    job.switch(home, load(profile, os.environ), "kill", reason, as_json=as_json)
+
+
+@app.command()
+def resume(
+    reason: Annotated[str, typer.Argument(help="Why, for the record.")] = "",
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+) -> None:
+    """From halted to reducing, and from reducing to active: two steps on purpose."""
+    from jobs import switches as job
+
+    job.switch(home, load(profile, os.environ), "resume", reason, as_json=as_json)
+
+
+@app.command()
+def report(
+    day: Annotated[str, typer.Option("--day", help="A UTC date, or last.")] = "last",
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+) -> None:
+    """The daily report, with a chart as HTML beside it."""
+    from jobs import report as job
+
+    job.main(home, load(profile, os.environ), day, as_json=as_json)
+
+
+@journal_app.command("export")
+def journal_export(home: HomeDir = VAR, profile: Profile = "paper") -> None:
+    """Every record as a line of JSON, oldest first."""
+    from jobs import journal as job
+
+    job.export(home, load(profile, os.environ))
+
+
+@journal_app.command("verify")
+def journal_verify(home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
+    """Walk the hash chain and say where it first breaks."""
+    from jobs import journal as job
+
+    raise SystemExit(job.verify(home, load(profile, os.environ), as_json=as_json))
+
+
+@journal_app.command("replay")
+def journal_replay(home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
+    """Take every decision again from its recorded inputs and compare."""
+    from jobs import journal as job
+
+    raise SystemExit(job.replay_all(home, load(profile, os.environ), as_json=as_json))
+
+
+@data_app.command("check")
+def data_check(
+    data: Annotated[list[Path], typer.Argument(help="CSV or parquet files.")],
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+    symbol: Symbol = "",
+) -> None:
+    """Say what is wrong with files of bars: gaps, doubles, impossible prices, spikes, frozen values."""
+    from jobs import check_data as job
+
+    raise SystemExit(job.main(load(profile, os.environ), data, symbol, as_json=as_json))
+
+
+@models_app.command("list")
+def models_list(home: HomeDir = VAR, as_json: AsJson = False) -> None:
+    """Published models, oldest first."""
+    from jobs import models as job
+
+    job.list_models(home, as_json=as_json)
+
+
+@models_app.command("show")
+def models_show(name: str, home: HomeDir = VAR, as_json: AsJson = False) -> None:
+    """The card of the version in use."""
+    from jobs import models as job
+
+    job.show_model(home, name, as_json=as_json)
+
+
+@models_app.command("promote")
+def models_promote(name: str, version: str, home: HomeDir = VAR, as_json: AsJson = False) -> None:
+    """Put a published version to use."""
+    from jobs import models as job
+
+    job.promote(home, name, version, as_json=as_json)
+
+
+@models_app.command("rollback")
+def models_rollback(name: str, home: HomeDir = VAR, as_json: AsJson = False) -> None:
+    """Go back to the version that was in use before."""
+    from jobs import models as job
+
+    job.rollback(home, name, as_json=as_json)
+
+
+def main() -> None:
+    """Run the command; errors are one line on stderr and an exit code: 1 refused, 2 bad input."""
+    _guarded(app)
+
+
+def _guarded(command: Callable[[], Any]) -> None:
+    try:
+        command()
+    except (BadInput, SettingsError) as error:
+        _leave(2, error)
+    except WhydeskError as error:
+        _leave(1, error)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.stderr.close()
+        raise SystemExit(1) from None
+
+
+def _leave(code: int, error: Exception) -> None:
+    sys.stderr.write(" ".join(str(error).split()) + "\n")
+    raise SystemExit(code) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The only place where ports meet concrete classes. Every start is a recovery."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from msgspec.structs import replace
+
+from configs.schema.jobs import StoreSettings
+from configs.schema.settings import Settings, settings_hash
+from engine.core.domain.ids import record_id
+from engine.core.domain.records import OrderRecord, StartRecord
+from engine.core.features.registry import NAMES
+from engine.core.pipeline import FEATURE_SET
+from engine.inference.predictor import NoPredictor, OnnxPredictor, ServedModel
+from engine.live.bus import Bus
+from engine.live.control import Control
+from engine.live.cycle import Parts
+from engine.live.desk import LiveDesk
+from engine.live.loop import Loop, Moment
+from engine.live.orders import OrderManager
+from engine.live.recover import rebuild, repair_orders
+from engine.live.windows import Windows
+from engine.live.writer import Writer
+from engine.ports import Clock, Feed, Predictor
+from engine.store.journal import SqlJournal
+from engine.store.models import ModelFolder
+from engine.store.state import SqlStateStore
+from engine.venues.paper import PaperVenue
+from jobs.home import Home
+from jobs.version import code_version
+
+Durability = Literal["FULL", "NORMAL"]
+TICK = timedelta(milliseconds=1)  # history ends before a moment; the bar of that moment itself is known too
+
+
+class Engine(NamedTuple):
+    """A desk that has recovered and may be run; `repaired` is what became of orders without an answer."""
+
+    loop: Loop
+    desk: LiveDesk
+    journal: SqlJournal
+    store: SqlStateStore
+    writer: Writer
+    clock: Clock
+    recovered_records: int
+    repaired: tuple[OrderRecord, ...]
+
+    def close(self) -> None:
+        """Drain the writer and let go of the files."""
+        self.journal.close()
+        self.store.close()
+
+
+async def open_engine(
+    home: Home,
+    settings: Settings,
+    feed: Feed,
+    clock: Clock,
+    *,
+    pace: Callable[[datetime], Awaitable[None]],
+    after: Moment,
+    first_bar: datetime,
+    durability: Durability = "FULL",
+    deadline_ms: int | None = None,
+) -> Engine:
+    """Recover, reconcile, and be ready to run. The caller holds the lock of the home.
+
+    `first_bar` is where an empty journal begins; a journal with cycles goes on where it stopped.
+    """
+    predictor = open_predictor(home, settings, deadline_ms)
+    journal = SqlJournal(home.store(settings), synchronous=durability)
+    store = SqlStateStore(home.store(settings), home=home.root, desk=settings.desk.name)
+    recovered = rebuild(journal, settings)
+    bus = Bus()
+    writer = Writer(journal, bus, recovered.state, recovered.sequence)
+    venue = PaperVenue(settings)
+    venue.restore(recovered.state)
+    orders = OrderManager(writer, venue, store, clock)
+    goes_on = max(recovered.state.last_bars.values(), default=first_bar)
+    await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
+    repaired = await repair_orders(writer, venue, clock.now())
+    control = Control(writer, journal, store, orders, clock)
+    desk = LiveDesk(writer, control, bus)
+    parts = Parts(
+        settings=settings,
+        settings_hash=settings_hash(settings),
+        code_version=code_version(),
+        writer=writer,
+        windows=Windows(settings, lambda name, bars: feed.history(name, goes_on + TICK, bars)),
+        predictor=predictor,
+        venue=venue,
+        orders=orders,
+        store=store,
+        clock=clock,
+    )
+    loop = Loop(feed, parts, desk, control, pace, after, first_bar)
+    return Engine(loop, desk, journal, store, writer, clock, recovered.records_read, tuple(repaired))
+
+
+def open_predictor(home: Home, settings: Settings, deadline_ms: int | None) -> Predictor:
+    """The served models from the home's folder; each must fit the running feature set."""
+    if not settings.models.served:
+        return NoPredictor()
+    folder = ModelFolder(home.root)
+    served = []
+    for name in settings.models.served:
+        model, manifest = folder.load_bytes(name)
+        served.append(ServedModel(name, manifest.version, manifest.feature_set, manifest.features, model))
+    return OnnxPredictor(served, FEATURE_SET, NAMES, deadline_ms)
+
+
+def _start(settings: Settings, predictor: Predictor, at: datetime, sequence: int) -> StartRecord:
+    """The first record of a run. The store's URL may hold a password: records hold none of it."""
+    return StartRecord(
+        id=record_id("s", at, str(sequence)),
+        at=at,
+        desk=settings.desk.name,
+        settings_hash=settings_hash(settings),
+        settings=replace(settings, store=StoreSettings()),
+        feature_set=FEATURE_SET,
+        models=predictor.versions(),
+        code_version=code_version(),
+        recovered_records=sequence,
+    )

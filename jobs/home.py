@@ -1,0 +1,26 @@
+"""Where one desk keeps everything: the layout of its home folder."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from configs.schema.settings import Settings
+
+
+class Home(NamedTuple):
+    """The folder that `--home` names."""
+
+    root: Path
+
+    def store(self, settings: Settings) -> str:
+        """The store's place: the URL of the settings, or SQLite in the home."""
+        return settings.store.url or str(self.root / "desk.sqlite3")
+
+    @property
+    def reports(self) -> Path:
+        """HTML reports."""
+        return self.root / "reports"
+
+    @property
+    def backtests(self) -> Path:
+        """One journal and one report a back-test."""
+        return self.root / "backtests"

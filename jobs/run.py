@@ -1,0 +1,121 @@
+"""`whydesk run --replay`: the desk as it runs live, on recorded data, at any speed."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from configs.schema.desk import TIMEFRAME_MS
+from configs.schema.settings import Settings
+from engine.core.domain.ids import from_epoch_ms
+from engine.core.domain.records import CycleRecord
+from engine.data.replay import ReplayFeed
+from engine.store.lock import hold
+from jobs.bootstrap import Engine, open_engine
+from jobs.clocks import ReplayClock, WallClock
+from jobs.daily_report import DayReport
+from jobs.home import Home
+from jobs.output import say, show
+from jobs.reporter import Reporter, Tell
+from jobs.scheduler import ReplayPace
+from jobs.switches import lines
+from jobs.universe import Universe, moment, open_files
+
+
+def main(
+    root: Path,
+    settings: Settings,
+    paths: Sequence[Path],
+    speed: float,
+    symbol: str,
+    start: str,
+    stop: str,
+    *,
+    chat: bool,
+    as_json: bool,
+) -> None:
+    """Open the files, run, say what was done."""
+    universe = open_files(
+        paths,
+        settings,
+        WallClock().now(),
+        symbol=symbol,
+        start=moment(start) if start else None,
+        stop=moment(stop) if stop else None,
+    )
+    done = asyncio.run(run_replay(Home(root), universe, speed, _tell, chat=chat))
+    show(as_json, done, _lines(done))
+
+
+def _tell(report: DayReport) -> None:
+    """The day's first lines, on the side: stdout is for the result."""
+    say(f"{report.day}: {report.lines[1]}; {report.lines[3]}")
+
+
+def _lines(done: dict[str, Any]) -> list[str]:
+    recovered = f", {done['recovered_records']} read to recover" if done["recovered_records"] else ""
+    return [
+        f"{done['cycles']} cycles, {done['records']} records{recovered}, {done['reports']} daily reports"
+    ] + lines(done["status"])
+
+
+async def run_replay(
+    home: Home, universe: Universe, speed: float, tell: Tell, *, chat: bool = False
+) -> dict[str, Any]:
+    """Recover, go on where the journal stopped, and run until the data ends or a signal comes.
+
+    The first bars of the data warm the windows up. Returns what was done, as plain values.
+    """
+    settings = universe.settings
+    first = from_epoch_ms(min(int(bars.end_ms[0]) for bars in universe.series.values()) - 1)
+    clock = ReplayClock(first)
+    step = timedelta(milliseconds=TIMEFRAME_MS[settings.desk.timeframe])
+    pace = ReplayPace(clock, speed, step)
+    reporters: list[Reporter] = []
+
+    async def after(records: Sequence[CycleRecord]) -> None:
+        await reporters[0].after(records)
+
+    with hold(home.root, WallClock().now()):
+        engine = await open_engine(
+            home, settings, ReplayFeed(universe.series), clock, pace=pace, after=after, first_bar=first
+        )
+        reporters.append(Reporter(engine, settings.desk.cash, tell))
+        try:
+            await _run(engine, pace)
+            await reporters[0].finish()
+            return _done(engine, reporters[0])
+        finally:
+            pace.stop()
+            engine.close()
+
+
+async def _run(engine: Engine, pace: ReplayPace) -> None:
+    """Until the feed ends; SIGINT and SIGTERM let the moment under way finish."""
+
+    def stop() -> None:
+        engine.loop.stop()
+        pace.stop()
+
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError):  # no signals here, on some systems
+            loop.add_signal_handler(each, stop)
+    pace.start()
+    await engine.loop.run()
+
+
+def _done(engine: Engine, reporter: Reporter) -> dict[str, Any]:
+    sequence, head = engine.journal.head()
+    return {
+        "cycles": engine.loop.moments,
+        "recovered_records": engine.recovered_records,
+        "repaired_orders": [record.request.client_id for record in engine.repaired],
+        "reports": reporter.sent,
+        "records": sequence,
+        "head": head,
+        "status": engine.desk.status(),
+    }

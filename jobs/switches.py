@@ -1,0 +1,84 @@
+"""Status, kill and resume from any console: they need neither engine nor chat nor venue."""
+
+from pathlib import Path
+from typing import Any
+
+from configs.schema.settings import Settings
+from engine.core.domain.commands import CommandKind
+from engine.core.domain.errors import BadInput
+from engine.core.domain.risk import TradingState
+from engine.core.risk.killswitch import next_state
+from engine.live.status import status_with_halt
+from jobs.clocks import WallClock
+from jobs.home import Home
+from jobs.opened import halts, opened
+from jobs.output import show
+
+
+def status(root: Path, settings: Settings, *, as_json: bool) -> None:
+    """What the journal and the halt row say."""
+    home = Home(root)
+    if not _recorded(home, settings):
+        value: dict[str, Any] = {"state": "new", "since": None, "by": "", "records": 0}
+        show(as_json, value, ["nothing was recorded here yet"])
+        return
+    with opened(home, settings) as desk:
+        value = current(desk.home, desk.journal, desk.settings)
+    show(as_json, value, lines(value))
+
+
+def current(home: Home, journal: Any, settings: Settings) -> dict[str, Any]:
+    """The state of the desk by its journal, with the halt row's word on whether it trades."""
+    from engine.live.recover import rebuild
+
+    recovered = rebuild(journal, settings)
+    store = halts(home, settings, read_only=True)
+    try:
+        return status_with_halt(recovered.state, recovered.sequence, store.halt())
+    finally:
+        store.close()
+
+
+def switch(root: Path, settings: Settings, kind: str, reason: str, *, as_json: bool) -> None:
+    """Change the halt row. A running engine reads it before every order and takes it over before its next cycle."""
+    home, at = Home(root), WallClock().now()
+    if _recorded(home, settings):
+        with opened(home, settings) as desk:
+            settings = desk.settings
+    elif kind != CommandKind.KILL:
+        raise BadInput(f"{root}: nothing was recorded here yet, so there is nothing to resume")
+    store = halts(home, settings)
+    try:
+        state = next_state(store.halt().state, CommandKind(kind))
+        row = store.set_halt(state, "console", reason, at)
+    finally:
+        store.close()
+    value = {"state": row.state.value, "since": row.since.isoformat(), "by": row.by, "reason": row.reason}
+    show(as_json, value, [f"the desk is {row.state}{HINT[row.state]}"])
+
+
+HINT = {
+    TradingState.HALTED: ": no order that adds risk leaves it; `whydesk resume` to go back",
+    TradingState.REDUCING: ": positions may be closed, none opened; `whydesk resume` again to trade",
+    TradingState.ACTIVE: "",
+}
+
+
+def lines(value: dict[str, Any]) -> list[str]:
+    """The status for people."""
+    since = f" since {value['since']} by {value['by']}: {value['reason']}" if value["since"] else ""
+    shown = [
+        f"{value['state']}{since}",
+        f"equity {value['equity']}, cash {value['cash']}, day's loss {value['day_loss']:.2%}, "
+        f"drawdown {value['drawdown']:.2%}",
+        f"last bar {value['last_bar']}, {value['open_orders']} open orders, {value['records']} records",
+    ]
+    return shown + [
+        f"  {p['quantity']} {p['instrument']} at {p['average_price']}, now {p['price']}, profit {p['profit']}, "
+        f"stop {p['stop']}, target {p['target']} [{p['entry']}]"
+        for p in value["positions"]
+    ]
+
+
+def _recorded(home: Home, settings: Settings) -> bool:
+    return bool(settings.store.url) or (home.root / "desk.sqlite3").exists()

@@ -1,0 +1,173 @@
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from engine.core.domain.risk import TradingState
+from engine.ports import HaltRow
+from engine.store.driver import connect, place
+from engine.store.state import SqlStateStore
+
+NOW = datetime(2026, 11, 21, 12, 30, 15, 123456, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/desk.db"
+    found: str = request.getfixturevalue("postgres_database")
+    return found
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path) -> Iterator[SqlStateStore]:
+    store = SqlStateStore(url, home=tmp_path)
+    yield store
+    store.close()
+
+
+def test_a_new_desk_was_never_halted(store: SqlStateStore) -> None:
+    assert store.halt() == HaltRow(TradingState.ACTIVE, datetime(1970, 1, 1, tzinfo=UTC), "", "", 0)
+
+
+def test_a_halt_is_seen_at_once_by_everyone_and_after_a_restart(
+    store: SqlStateStore, url: str, tmp_path: Path
+) -> None:
+    other = SqlStateStore(url, home=tmp_path)
+    assert other.halt().version == 0
+
+    row = store.set_halt(TradingState.HALTED, "me", "too hot", NOW)
+
+    assert row == HaltRow(TradingState.HALTED, NOW, "me", "too hot", 1)
+    assert store.halt() == other.halt() == row
+    other.close()
+    store.close()
+    reopened = SqlStateStore(url, home=tmp_path, read_only=True)
+    assert reopened.halt() == row
+    reopened.close()
+
+
+def test_every_change_of_the_halt_has_a_version_of_its_own(
+    store: SqlStateStore, url: str, tmp_path: Path
+) -> None:
+    stores = [store, SqlStateStore(url, home=tmp_path)]
+
+    def change(number: int) -> int:
+        return stores[number % 2].set_halt(TradingState.REDUCING, str(number), "", NOW).version
+
+    with ThreadPoolExecutor(8) as pool:
+        versions = sorted(pool.map(change, range(40)))
+
+    assert versions == list(range(1, 41))
+    assert store.halt().version == 40
+    stores[1].close()
+
+
+def test_desks_in_one_store_have_halts_of_their_own(store: SqlStateStore, url: str, tmp_path: Path) -> None:
+    other = SqlStateStore(url, home=tmp_path, desk="other")
+    store.set_halt(TradingState.HALTED, "me", "", NOW)
+
+    assert other.halt().state is TradingState.ACTIVE
+    other.close()
+
+
+def test_times_keep_their_moment(store: SqlStateStore) -> None:
+    there = NOW.astimezone(timezone(timedelta(hours=9)))
+
+    assert store.set_halt(TradingState.HALTED, "", "", there).since == NOW
+    assert store.halt().since.tzinfo is UTC
+    with pytest.raises(TypeError):
+        store.set_halt(TradingState.ACTIVE, "", "", NOW.replace(tzinfo=None))
+    assert store.halt().state is TradingState.HALTED
+
+
+def test_the_newest_snapshot_is_loaded_and_three_are_kept(store: SqlStateStore, url: str) -> None:
+    assert store.load_snapshot() is None
+    for sequence in (10, 30, 20, 40):
+        store.save_snapshot(sequence, b"state %d" % sequence)
+    store.save_snapshot(40, b"again")
+
+    assert store.load_snapshot() == (40, b"again")
+    with closing(connect(place(url))) as connection:
+        kept = connection.execute("SELECT sequence FROM snapshots ORDER BY sequence").fetchall()
+    assert [row[0] for row in kept] == [20, 30, 40]
+
+
+def test_a_damaged_snapshot_is_passed_over(
+    store: SqlStateStore, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for sequence in (10, 20):
+        store.save_snapshot(sequence, b"state")
+    where = place(url)
+    with closing(connect(where, write=True)) as connection:
+        connection.execute(where.sql("UPDATE snapshots SET payload = ? WHERE sequence = 20"), (b"stake",))
+
+    assert store.load_snapshot() == (10, b"state")
+    assert "snapshot 20 is damaged" in caplog.text
+
+
+def test_a_job_is_claimed_once_for_each_slot(store: SqlStateStore, url: str, tmp_path: Path) -> None:
+    other = SqlStateStore(url, home=tmp_path)
+    together = threading.Barrier(8)
+
+    def claim(number: int) -> bool:
+        together.wait(10)
+        return (store, other)[number % 2].claim_job("report", "2026-11-20", NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        claimed = list(pool.map(claim, range(8)))
+
+    assert claimed.count(True) == 1
+    assert other.claim_job("report", "2026-11-21", NOW)
+    assert other.claim_job("retrain", "2026-11-20", NOW)
+    assert not store.claim_job("retrain", "2026-11-20", NOW)
+    other.close()
+
+
+def test_the_file_of_a_kill_halts_whatever_the_row_says(store: SqlStateStore, tmp_path: Path) -> None:
+    store.set_halt(TradingState.ACTIVE, "me", "", NOW)
+    (tmp_path / "KILLED").touch()
+
+    row = store.halt()
+
+    assert (row.state, row.by, row.version) == (TradingState.HALTED, "unknown", 2)
+    assert store.set_halt(TradingState.REDUCING, "me", "seen to", NOW).version == 3
+    assert store.halt().state is TradingState.REDUCING
+    assert not (tmp_path / "KILLED").exists()
+
+
+def test_a_kill_does_not_wait_for_a_writer_that_holds_the_store(store: SqlStateStore, url: str) -> None:
+    where = place(url)
+    holder = connect(where, write=True)
+    for statement in where.dialect.begin:
+        holder.execute(statement)
+
+    begin = time.perf_counter()
+    row = store.set_halt(TradingState.HALTED, "me", "stuck", NOW)
+    seconds = time.perf_counter() - begin
+
+    assert seconds < 2
+    assert store.halt() == row == HaltRow(TradingState.HALTED, NOW, "me", "stuck", 1)
+    holder.execute("ROLLBACK")
+    assert store.set_halt(TradingState.REDUCING, "me", "", NOW).version == 2
+    assert store.halt().state is TradingState.REDUCING
+    holder.close()
+
+
+def test_the_halt_is_read_in_microseconds(tmp_path: Path) -> None:
+    store = SqlStateStore(tmp_path / "desk.db")
+    store.set_halt(TradingState.HALTED, "me", "", NOW)
+    spent = []
+    for _ in range(5):
+        begin = time.process_time()
+        for _ in range(500):
+            store.halt()
+        spent.append((time.process_time() - begin) / 500)
+
+    assert min(spent) < 50e-6
+    store.close()
