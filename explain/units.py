@@ -157,7 +157,8 @@ def words(value: Any) -> str:
 
 def quoted(value: Any) -> str:
     """What a person wrote, marked as theirs."""
-    return f"“{words(value).replace('“', "'").replace('”', "'")}”"
+    inner = words(value).replace("“", "'").replace("”", "'")
+    return f"“{inner}”"
 
 
 def identity(value: Any) -> str:

@@ -43,6 +43,7 @@ class Engine(NamedTuple):
     store: SqlStateStore
     writer: Writer
     clock: Clock
+    models: dict[str, str]
     recovered_records: int
     repaired: tuple[OrderRecord, ...]
 
@@ -95,11 +96,24 @@ async def open_engine(
         clock=clock,
     )
     loop = Loop(feed, parts, desk, control, pace, after, first_bar)
-    return Engine(loop, desk, journal, store, writer, clock, recovered.records_read, tuple(repaired))
+    return Engine(
+        loop,
+        desk,
+        journal,
+        store,
+        writer,
+        clock,
+        predictor.versions(),
+        recovered.records_read,
+        tuple(repaired),
+    )
 
 
-def open_predictor(home: Home, settings: Settings, deadline_ms: int | None) -> Predictor:
-    """The served models from the home's folder; each must fit the running feature set."""
+def open_predictor(home: Home, settings: Settings, deadline_ms: int | None) -> NoPredictor | OnnxPredictor:
+    """The served models from the home's folder; each must fit the running feature set.
+
+    Without a deadline nothing depends on how busy the machine is: so for replays and back-tests.
+    """
     if not settings.models.served:
         return NoPredictor()
     folder = ModelFolder(home.root)

@@ -69,8 +69,8 @@ def bounds(day: str) -> tuple[datetime, datetime]:
         start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise BadQuestion(f"{day!r} is not a day; expected a date such as 2008-10-15, or last") from None
-    microsecond = timedelta(microseconds=1)
-    return start + microsecond, start + timedelta(days=1) + microsecond
+    tick = timedelta(milliseconds=1)  # records are filed by the millisecond
+    return start + tick, start + timedelta(days=1) + tick
 
 
 def last_day(journal: Journal) -> str | None:

@@ -57,9 +57,8 @@ def _tell(report: DayReport) -> None:
 
 def _lines(done: dict[str, Any]) -> list[str]:
     recovered = f", {done['recovered_records']} read to recover" if done["recovered_records"] else ""
-    return [
-        f"{done['cycles']} cycles, {done['records']} records{recovered}, {done['reports']} daily reports"
-    ] + lines(done["status"])
+    first = f"{done['cycles']} cycles, {done['records']} records{recovered}, {done['reports']} daily reports"
+    return [first, *lines(done["status"])]
 
 
 async def run_replay(

@@ -1,16 +1,21 @@
 """Fit the signal model on bars and put it, with its card, into the home's model folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from configs.schema.models import ModelSettings
+from configs.schema.settings import Settings
 from engine.core.domain.market import BarArrays
 from engine.store.models import Label, Manifest, ModelFolder, TrainedOn
 from engine.training.fit import TrainingReport, train
+from jobs.clocks import WallClock
 from jobs.home import Home
+from jobs.output import show
+from jobs.universe import moment, open_files
 
 
 def train_and_publish(
@@ -50,3 +55,45 @@ def train_and_publish(
         created_at=at,
     )
     return manifest, report
+
+
+def main(
+    root: Path,
+    settings: Settings,
+    paths: Sequence[Path],
+    symbol: str,
+    start: str,
+    stop: str,
+    name: str,
+    *,
+    as_json: bool,
+) -> None:
+    """`whydesk train`: fit on files of bars and publish."""
+    at = WallClock().now()
+    universe = open_files(
+        paths,
+        settings,
+        at,
+        symbol=symbol,
+        start=moment(start) if start else None,
+        stop=moment(stop) if stop else None,
+    )
+    manifest, report = train_and_publish(Home(root), name, universe.series, settings.models, at)
+    value = {"model": manifest.name, "version": manifest.version, "sha256": manifest.sha256}
+    show(as_json, value | msgspec.to_builtins(report), lines(manifest, report))
+
+
+def lines(manifest: Manifest, report: TrainingReport) -> list[str]:
+    """The card in a few lines, the honest one first."""
+    scores, counts = report.out_of_sample, report.counts
+    verdict = "better" if report.better_than_base else "NO better"
+    return [
+        f"{manifest.name} {manifest.version}: {report.question}",
+        f"  {counts.used:,} rows of {', '.join(report.instruments)}, {report.first} to {report.last}",
+        f"  out of sample: log loss {scores.log_loss:.4f}, always saying the base rate {scores.log_loss_base:.4f}: "
+        f"{verdict} than not knowing",
+        f"  accuracy {scores.accuracy:.1%} against {scores.majority:.1%} for the commoner answer, AUC "
+        + ("none" if scores.auc is None else f"{scores.auc:.3f}"),
+        f"  shuffled answers give AUC {report.canary.auc:.3f} (a leak would show here)",
+        f"  the exported file answers within {report.parity.largest_difference:.1e} of the trees",
+    ]

@@ -22,7 +22,7 @@ from engine.core.analytics.baselines import (
     marks,
     random_entries,
     sign_flipped,
-    sma_cross,
+    sma_cross_trades,
     trade_curve,
 )
 from engine.core.analytics.honesty import Honesty, assess, honest_summary
@@ -215,6 +215,7 @@ class _Alone(NamedTuple):
     bars: BarArrays
     prices: Floats
     placed: Placed
+    crossing: Placed
     cost_bps: float
 
     @classmethod
@@ -222,14 +223,22 @@ class _Alone(NamedTuple):
         bars = result.series[name]
         ends = result.moments.end_ms
         if first >= ends.size:
-            return cls(bars.slice(0, 0), np.zeros(0), _nothing(), 0.0)
+            return cls(bars.slice(0, 0), np.zeros(0), _nothing(), _nothing(), 0.0)
         start = int(bars.end_ms.searchsorted(ends[first]))
+        crossing = _since(sma_cross_trades(bars.close), start)
         bars = bars.slice(start, bars.size)
         costs = result.settings.execution
         prices = marks(bars.open, bars.close) if bars.size else np.zeros(0)
         mine = [trade for trade in result.trades if trade.instrument == name]
         cost = costs.fee_bps + costs.spread_bps / 2 + costs.slippage_bps
-        return cls(bars, prices, _place(mine, bars, result), cost)
+        return cls(bars, prices, _place(mine, bars, result), crossing, cost)
+
+
+def _since(trades: Placed, start: int) -> Placed:
+    """What is left of trades from a mark on: the averages know the bars before it, the account does not."""
+    left = trades.exit > start
+    entry, leave = np.maximum(trades.entry[left] - start, 0), trades.exit[left] - start
+    return Placed(entry, leave, trades.side[left], trades.size[left])
 
 
 def _place(trades: list[TradeRecord], bars: BarArrays, result: Result) -> Placed:
@@ -262,7 +271,7 @@ def _curves(parts: list[_Alone], ends: Ints, capital: float) -> dict[str, Floats
         opens, closes = bars.open, bars.close
         made = {
             "buy_and_hold": buy_and_hold(opens, closes, cost, share),
-            "sma_cross_50_200": sma_cross(opens, closes, cost, capital=share),
+            "sma_cross_50_200": trade_curve(part.prices, part.crossing, cost, share),
         }
         if len(parts) == 1 and part.placed.entry.size:
             held = _held_a_bar(part.placed)

@@ -1,8 +1,8 @@
 """Twenty years of real daily bars that come with the Python package `arch`, so that the demo needs no network.
 
-S&P 500 and Nasdaq Composite, 4 January 1999 to 31 December 2018, as published by Yahoo. The prices are the raw
-ones; for an index `Adj Close` says the same as `Close`. A bar is taken to be known at 21:00 UTC of its day: the
-close of New York in winter, one hour after it in summer.
+S&P 500 and Nasdaq Composite, 4 January 1999 to 31 December 2018, as published by Yahoo. Prices are the raw
+ones; for an index the column `Adj Close` is the same as `Close`. A bar is taken to be known at 21:00 UTC of its day:
+the close of New York in winter, one hour after it in summer.
 """
 
 import gzip

@@ -32,7 +32,7 @@ def times(column: "pl.Series") -> Ints:
         raise BadData(f"{_place(column, column.is_null())} is empty, expected a time")
     if column.dtype == pl.String:
         whole = column.str.contains(_WHOLE)
-        return _from_numbers(column.str.strip_chars().cast(pl.Float64)) if whole.all() else _from_text(column)
+        return _from_numbers(_digits(column)) if whole.all() else _from_text(column)
     if column.dtype == pl.Date:
         return column.cast(pl.Datetime("ms")).cast(pl.Int64).to_numpy()
     if isinstance(column.dtype, pl.Datetime):
@@ -104,6 +104,13 @@ def _from_numbers(column: "pl.Series") -> Ints:
         f"column {column.name} goes from {low} to {high}: not seconds, milliseconds, microseconds or nanoseconds "
         "since 1970"
     )
+
+
+def _digits(column: "pl.Series") -> "pl.Series":
+    """Text as whole numbers, and not by way of a float, which has too few digits for nanoseconds."""
+    import polars as pl
+
+    return column.str.strip_chars().str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
 
 
 def _from_text(column: "pl.Series") -> Ints:

@@ -34,7 +34,7 @@ class ReplayFeed:
         return tuple(self._series)
 
     def history(self, instrument: str, before: datetime, bars: int) -> BarArrays:
-        """At most `bars` closed bars that were known before `before`, oldest first; none of an unknown name."""
+        """At most `bars` closed bars that were known before `before`, oldest first; BadData for an unknown name."""
         if instrument not in self._series:
             raise BadData(
                 f"{instrument} is not in this replay, which holds {', '.join(self._series) or 'nothing'}"
@@ -65,13 +65,9 @@ def milliseconds(moment: datetime) -> int:
 
 
 def _bars(name: str, bars: BarArrays, after: datetime | None) -> Iterator[Bar]:
-    first = (
-        0
-        if after is None
-        else int(
-            (bars.end_ms * 1000).searchsorted((after - _EPOCH) // timedelta(microseconds=1), side="right")
-        )
-    )
+    first = 0
+    if after is not None:
+        first = int(bars.end_ms.searchsorted((after - _EPOCH) // timedelta(milliseconds=1), side="right"))
     for start in range(first, bars.size, _CHUNK):
         columns = [column.tolist() for column in bars.slice(start, start + _CHUNK)]
         for end_ms, *values in zip(*columns, strict=True):

@@ -37,7 +37,7 @@ def link(previous: bytes, sequence: int, leaf_hash: bytes) -> bytes:
     """The hash that ties record `sequence` to all before it.
 
     >>> link(GENESIS, 1, leaf(b"{}")).hex()[:16]
-    '4fae1a86dcd7d7ba'
+    'ddb2cbcca9757eae'
     """
     return sha256(b"\x01" + previous + sequence.to_bytes(8, "big") + leaf_hash).digest()
 
@@ -48,6 +48,8 @@ def walk(rows: Iterable[tuple[int, bytes, bytes]], start: Walk = Walk(0, GENESIS
     The two hashes are written out here: calls would cost as much as the hashing.
     """
     number, previous = start.sequence, start.link
+    if type(previous) is not bytes:
+        return Walk(number, GENESIS, number, f"the hash of record {number} is not bytes")
     for sequence, payload, stored in rows:
         number += 1
         if sequence != number:

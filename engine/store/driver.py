@@ -142,9 +142,9 @@ def _connect_postgresql(target: str, write: bool, synchronous: str) -> Connectio
 
 
 def driver_errors(where: Place) -> tuple[type[Exception], ...]:
-    """What the driver raises when it cannot."""
+    """What the driver raises when it cannot. From a damaged file, SQLite's may be unable even to read the reason."""
     if where.dialect is SQLITE:
-        return (sqlite3.Error,)
+        return (sqlite3.Error, UnicodeDecodeError)
     import psycopg
 
     return (psycopg.Error,)

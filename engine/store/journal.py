@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from engine.core.domain.errors import Impossible, StoreFailed, WhydeskError
+from engine.core.domain.errors import BadInput, Impossible, StoreFailed, WhydeskError
 from engine.core.domain.ids import epoch_ms
 from engine.core.domain.records import Columns, Record, columns, decode, encode
 from engine.ports import StoredRecord, Verification
@@ -44,6 +44,7 @@ _GROUP = 1000  # records in one transaction, and rows in one batch of reading
 
 _HEAD = "SELECT sequence, payload, hash FROM records ORDER BY sequence DESC LIMIT 2"
 _HEAD_LINK = "SELECT sequence, hash FROM records ORDER BY sequence DESC LIMIT 1"
+_COUNT = "SELECT COALESCE(MAX(sequence), 0) FROM records"
 _INSERT = (
     "INSERT INTO records (sequence, id, at_ms, kind, instrument, outcome, refused_by, decision, client_id,"
     " trade, hash, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -65,6 +66,9 @@ _PASSING = (
     "SQLITE_CANTOPEN",
     "SQLITE_PERM",
 )
+
+
+_UNREADABLE = (msgspec.MsgspecError, BadInput, TypeError, ValueError)
 
 
 class _Entry(NamedTuple):
@@ -309,7 +313,7 @@ class SqlJournal:
         return connection
 
     def _checked_head(self, connection: Connection) -> _Head:
-        rows = list(reversed(connection.execute(self._last).fetchall()))
+        rows = connection.execute(self._last).fetchall()[::-1]
         before = Walk(rows[0][0], rows[0][2]) if len(rows) == 2 else Walk(0, GENESIS)
         end = walk(rows[-1:], before)
         if end.first_break is not None:
@@ -395,7 +399,8 @@ class SqlJournal:
 
     def count(self) -> int:
         """How many records there are: numbers have no gaps, so the newest one tells."""
-        return self.head()[0]
+        count: int = self._readers.rows(_COUNT)[0][0]
+        return count
 
     def verify(self, *, deep: bool = False) -> Verification:
         """Walk the whole chain; `deep` also decodes each record and compares the columns that questions use.
@@ -431,7 +436,7 @@ def _walk_deep(rows: Iterable[tuple[Any, ...]], start: Walk) -> Walk:
         try:
             record = decode(row[1])
             expected = (record.id, epoch_ms(record.at), *_stored(columns(record)))
-        except msgspec.MsgspecError as error:
+        except _UNREADABLE as error:
             return at._replace(
                 first_break=row[0], reason=f"record {row[0]} cannot be read: {one_line(error)}"
             )
@@ -445,8 +450,8 @@ def _walk_deep(rows: Iterable[tuple[Any, ...]], start: Walk) -> Walk:
 
 def _record(row: tuple[int, bytes, bytes]) -> StoredRecord:
     try:
-        return StoredRecord(row[0], row[1].hex(), decode(row[2]))
-    except msgspec.MsgspecError as error:
+        return StoredRecord(row[0], memoryview(row[1]).hex(), decode(row[2]))
+    except _UNREADABLE as error:
         raise StoreFailed(f"record {row[0]} cannot be read: {one_line(error)}") from error
 
 

@@ -17,7 +17,7 @@ from engine.core.domain.errors import BadData, Refused
 from engine.core.domain.market import BarArrays, Floats, Ints
 from engine.core.features.registry import NAMES, feature_set_version
 from engine.core.labels.weights import walk_forward
-from engine.training.boosting import fit, gains, probabilities
+from engine.training.boosting import SEED, fit, gains, probabilities
 from engine.training.dataset import Counts, Dataset, assemble
 from engine.training.export import Parity, export
 from engine.training.scores import CalibrationBin, Scores, auc_error, calibration, score
@@ -152,7 +152,7 @@ def _walk(data: Dataset, target: NDArray[np.bool_], settings: ModelSettings, emb
 
 def _canary(data: Dataset, settings: ModelSettings, embargo: int) -> Canary:
     """Shuffle the answers, then do all the rest as before."""
-    shuffled = np.random.default_rng(settings.rounds).permutation(data.target)
+    shuffled = np.random.default_rng(SEED).permutation(data.target)
     walk = _walk(data, shuffled, settings, embargo)
     answers = shuffled[walk.judged]
     auc = score(walk.said[walk.judged], walk.base[walk.judged], answers).auc

@@ -133,6 +133,29 @@ def feature_alone(feature: Feature, bars: BarArrays) -> np.ndarray:
 
 
 @every_feature
+def test_its_warm_up_is_enough_at_any_distance_from_a_halt(feature: Feature) -> None:
+    # averages fade during a halt: what a shorter history got wrong weighs the more, the longer the halt lasts
+    column, short = NAMES.index(feature.name), feature.warm_up
+    for cut in range(LENGTH, WARM_UP, -9):
+        found = feature_alone(feature, series("halts").slice(cut - short, cut))
+        assert_same("halts", column, found[-1], matrix("halts")[cut - 1, column])
+
+
+# Averages that never forget have a warm-up by tolerance; the others listed take the first bar as one without a change.
+EARLY = ("ema_", "macd_", "trix_", "plus_di_", "minus_di_", "adx_", "rsi_", "atr_", "keltner_", "gap_")
+EARLY += ("donchian_break_", "streak", "mfi_")
+
+
+@pytest.mark.parametrize(
+    "feature", [f for f in FEATURES if not f.name.startswith(EARLY)], ids=lambda f: f.name
+)
+def test_a_feature_of_a_window_has_no_value_one_bar_before_its_warm_up(feature: Feature) -> None:
+    found = feature_alone(feature, series("index").slice(0, feature.warm_up))
+    assert np.isfinite(found[-1])
+    assert not np.isfinite(found[:-1]).any()
+
+
+@every_feature
 def test_noise_in_the_future_changes_nothing_in_the_past(feature: Feature) -> None:
     column = NAMES.index(feature.name)
     np.testing.assert_array_equal(

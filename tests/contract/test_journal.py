@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from engine.core.domain.errors import Impossible, StoreFailed
-from engine.core.domain.records import CommandRecord, IncidentRecord, Record, ReportRecord
+from engine.core.domain.order import Fill, Side
+from engine.core.domain.records import (
+    CommandRecord,
+    FillRecord,
+    IncidentRecord,
+    Record,
+    ReportRecord,
+    TradeRecord,
+)
 from engine.store.journal import SqlJournal
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,6 +44,41 @@ def command(number: int, instrument: str = "BTC", *, accepted: bool = True) -> C
         accepted=accepted,
         text="",
         risk=None,
+    )
+
+
+def fill(number: int, decision: str, order: str) -> FillRecord:
+    one = Decimal(1)
+    return FillRecord(
+        f"f-{number}",
+        at(number),
+        Fill(str(number), order, decision, "BTC", Side.BUY, one, one, one, one, "e", "entry", at(number)),
+    )
+
+
+def trade(number: int, decision: str, order: str) -> TradeRecord:
+    one = Decimal(1)
+    return TradeRecord(
+        id=f"t-{number}",
+        at=at(number),
+        trade=f"trade-{number}",
+        instrument="BTC",
+        side=Side.BUY,
+        quantity=one,
+        entry_price=one,
+        exit_price=one,
+        opened_at=at(0),
+        closed_at=at(number),
+        bars_held=1,
+        gross=one,
+        fees=one,
+        slippage=one,
+        net=one,
+        return_share=0.0,
+        exit_reason="stop",
+        entry_decision=decision,
+        exit_order=order,
+        attribution={},
     )
 
 
@@ -224,6 +267,16 @@ def test_records_are_found_by_column_newest_first(journal: SqlJournal) -> None:
     assert numbers(journal.find(since=at(2), until=at(4))) == [3, 2]
     assert numbers(journal.find(kind="incident", since=at(2))) == [5]
     assert journal.find(decision="x") == journal.find(client_id="x") == journal.find(trade="x") == ()
+
+
+def test_what_belongs_to_a_decision_an_order_or_a_trade_is_found(journal: SqlJournal) -> None:
+    journal.append_sync([fill(1, "d-1", "o-1"), fill(2, "d-2", "o-2"), incident(3), trade(4, "d-1", "o-2")])
+
+    assert numbers(journal.find(decision="d-1", newest_first=False)) == [1, 4]
+    assert numbers(journal.find(client_id="o-2")) == [4, 2]
+    assert numbers(journal.find(trade="trade-4")) == [4]
+    assert numbers(journal.find(kind="fill", instrument="BTC", decision="d-2", outcome="entry")) == [2]
+    assert journal.verify(deep=True).chain_ok
 
 
 def test_text_that_looks_like_sql_is_only_text(journal: SqlJournal) -> None:

@@ -100,6 +100,13 @@ def test_other_separators_are_seen(tmp_path: Path, separator: str) -> None:
     assert load(path).rows == 50
 
 
+def test_a_byte_order_mark_and_windows_lines_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "X.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + table().write_csv().replace("\n", "\r\n").encode())
+
+    assert load(path).rows == 50
+
+
 def test_a_file_without_volume_says_so(tmp_path: Path) -> None:
     loaded = load(write(tmp_path, table(volume=None)))
 

@@ -1,7 +1,8 @@
 import asyncio
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -31,19 +32,19 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return found
 
 
-def disposed(engine: Engine) -> "closing[_Disposing]":
-    return closing(_Disposing(engine))
-
-
-class _Disposing:
-    def __init__(self, engine: Engine) -> None:
-        self.engine, self.close = engine, engine.dispose
+@contextmanager
+def opened(url: str | Path) -> Iterator[Engine]:
+    engine = sync_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def test_an_empty_store_gets_the_schema_that_the_tables_describe(url: str) -> None:
     prepare(place(url), write=True)
 
-    with disposed(sync_engine(url)) as held, held.engine.begin() as connection:
+    with opened(url) as engine, engine.begin() as connection:
         command.check(alembic_config(connection))
         names = inspect(connection).get_table_names()
     assert sorted(names) == ["alembic_version", "halts", "job_runs", "records", "snapshots"]
@@ -51,10 +52,10 @@ def test_an_empty_store_gets_the_schema_that_the_tables_describe(url: str) -> No
 
 def test_the_schema_goes_down_and_up_again(url: str) -> None:
     prepare(place(url), write=True)
-    with disposed(sync_engine(url)) as held:
-        with held.engine.begin() as connection:
+    with opened(url) as engine:
+        with engine.begin() as connection:
             command.downgrade(alembic_config(connection), "base")
-        with held.engine.connect() as connection:
+        with engine.connect() as connection:
             assert inspect(connection).get_table_names() == ["alembic_version"]
     prepare(place(url), write=True)
 
@@ -63,14 +64,14 @@ def test_the_schema_goes_down_and_up_again(url: str) -> None:
 
 
 def test_the_newest_migration_is_the_one_that_the_driver_looks_for(tmp_path: Path) -> None:
-    with disposed(sync_engine(tmp_path / "x.db")) as held, held.engine.connect() as connection:
+    with opened(tmp_path / "x.db") as engine, engine.connect() as connection:
         scripts = ScriptDirectory.from_config(alembic_config(connection))
         assert scripts.get_heads() == [SCHEMA]
 
 
 def test_a_store_of_a_newer_program_is_refused(url: str) -> None:
     prepare(place(url), write=True)
-    with disposed(sync_engine(url)) as held, held.engine.begin() as connection:
+    with opened(url) as engine, engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     with pytest.raises(StoreFailed, match="made by a newer Whydesk"):
@@ -116,20 +117,20 @@ def test_opening_a_store_that_is_up_to_date_loads_no_toolkit(tmp_path: Path) -> 
 
 async def lost_updates(engine: AsyncEngine) -> int:
     """Two hundred read-modify-writes by forty tasks; how many of them were overwritten."""
-    session = async_sessionmaker(engine, expire_on_commit=False)
-    async with session.begin() as opened:
-        opened.add(HaltTable(desk="desk", state="active", since=NOW, by="", reason="", version=0))
+    begin = async_sessionmaker(engine, expire_on_commit=False).begin
+    async with begin() as session:
+        session.add(HaltTable(desk="desk", state="active", since=NOW, by="", reason="", version=0))
 
     async def bump() -> None:
         for _ in range(5):
-            async with session.begin() as opened:
-                row = (await opened.execute(select(HaltTable).with_for_update())).scalar_one()
+            async with begin() as session:
+                row = (await session.execute(select(HaltTable).with_for_update())).scalar_one()
                 await asyncio.sleep(0)
                 row.version += 1
 
     await asyncio.gather(*(bump() for _ in range(40)))
-    async with session() as opened:
-        return 200 - (await opened.execute(select(HaltTable.version))).scalar_one()
+    async with begin() as session:
+        return 200 - (await session.execute(select(HaltTable.version))).scalar_one()
 
 
 async def test_no_update_is_lost(url: str) -> None:
@@ -156,13 +157,14 @@ def test_a_time_that_is_not_aware_is_refused_and_others_come_back_in_utc(url: st
     prepare(place(url), write=True)
     there = datetime(2026, 11, 21, 9, 0, 0, 123456, tzinfo=timezone(timedelta(hours=9)))
     row = {"desk": "desk", "state": "active", "by": "", "reason": "", "version": 1}
-    with disposed(sync_engine(url)) as held:
-        with Session(held.engine) as session, pytest.raises(StatementError, match="must be aware"):
+    with opened(url) as engine:
+        with Session(engine) as session:
             session.add(HaltTable(since=datetime(2026, 1, 1), **row))  # noqa: DTZ001
-            session.flush()
-        with Session(held.engine) as session, session.begin():
+            with pytest.raises(StatementError, match="must be aware"):
+                session.flush()
+        with Session(engine) as session, session.begin():
             session.add(HaltTable(since=there, **row))
-        with Session(readers(held.engine)) as session:
+        with Session(readers(engine)) as session:
             since = session.execute(select(HaltTable.since)).scalar_one()
     assert (since, since.tzinfo) == (there, UTC)
 
@@ -170,7 +172,7 @@ def test_a_time_that_is_not_aware_is_refused_and_others_come_back_in_utc(url: st
 def test_what_the_journal_wrote_can_be_asked_for_with_sqlalchemy(url: str) -> None:
     with closing(SqlJournal(url)) as journal:
         (stored,) = journal.append_sync([IncidentRecord("i-1", NOW, "test", "", {}, None)])
-    with disposed(sync_engine(url)) as held, Session(readers(held.engine)) as session:
+    with opened(url) as engine, Session(readers(engine)) as session:
         row = session.execute(select(RecordRow)).scalar_one()
         assert (row.sequence, row.id, row.hash.hex(), row.outcome) == (1, "i-1", stored.hash, None)
 
@@ -183,7 +185,7 @@ def test_an_unusable_file_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_sqlite_engines_keep_foreign_keys_and_flush_each_commit(tmp_path: Path) -> None:
-    with disposed(sync_engine(tmp_path / "x.db")) as held, held.engine.connect() as connection:
+    with opened(tmp_path / "x.db") as engine, engine.connect() as connection:
         asked = {
             name: connection.execute(text(f"PRAGMA {name}")).scalar_one()
             for name in ("foreign_keys", "synchronous", "journal_mode")

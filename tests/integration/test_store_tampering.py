@@ -1,6 +1,5 @@
 """What somebody with a database client and time could do to a journal, and that verifying it shows."""
 
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -160,25 +159,68 @@ def test_a_journal_with_a_broken_end_takes_no_records_but_can_be_read(
         assert len(list(journal.read())) == RECORDS
 
 
-def test_damage_to_the_file_is_an_answer_and_never_a_whole_chain_with_other_content(tmp_path: Path) -> None:
-    path, random = tmp_path / "journal.db", Random(7)
+def flipped_bits(whole: bytes) -> Iterator[bytes]:
+    random = Random(7)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        damaged[random.randrange(100, len(whole))] ^= 1 << random.randrange(8)
+        yield bytes(damaged)
+
+
+def lost_pages(whole: bytes) -> Iterator[bytes]:
+    for page in range(1, len(whole) // 4096):
+        yield whole[: page * 4096] + b"\xff" * 4096 + whole[(page + 1) * 4096 :]
+
+
+@pytest.mark.parametrize("damage", [flipped_bits, lost_pages])
+def test_damage_to_the_file_is_an_answer_and_never_a_whole_chain_with_other_content(
+    tmp_path: Path, damage: Callable[[bytes], Iterator[bytes]]
+) -> None:
+    path, said = tmp_path / "journal.db", []
     with closing(SqlJournal(path)) as journal:
         journal.append_many(map(incident, range(1, 201)))
         records = list(journal.read())
-    whole = path.read_bytes()
-    for trial in range(150):
-        damaged = bytearray(whole)
-        damaged[random.randrange(100, len(whole))] ^= 1 << random.randrange(8)
-        folder = tmp_path / "trial"
+    for trial, damaged in enumerate(damage(path.read_bytes())):
+        folder = tmp_path / f"trial{trial}"
         folder.mkdir()
         (folder / "journal.db").write_bytes(damaged)
         try:
             with closing(SqlJournal(folder / "journal.db", read_only=True)) as journal:
                 seen = journal.verify()
+                said.append(seen.reason)
                 if seen.chain_ok and seen.records == len(records):
                     assert list(journal.read()) == records, trial
                 else:
                     assert seen.head != records[-1].hash, trial
         except StoreFailed as error:
-            assert "\n" not in str(error)
-        shutil.rmtree(folder)
+            said.append(str(error))
+
+    assert not any("\n" in text for text in said)
+    assert any("cannot be read" in text or "does not have the hash" in text for text in said)
+
+
+def test_the_first_record_that_a_damaged_page_took_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with closing(SqlJournal(path)) as journal:
+        journal.append_many(
+            IncidentRecord(f"i-{number}", NOW, "", "x" * 3000, {}, None) for number in range(1, 51)
+        )
+    content = path.read_bytes()
+    page = content.index(b'"id":"i-20"') // 4096 * 4096
+    path.write_bytes(content[:page] + b"\xff" * 4096 + content[page + 4096 :])
+
+    seen = verify(path)
+
+    assert (seen.first_break, seen.records) == (20, 19)
+    assert "malformed" in seen.reason
+
+
+def test_a_deep_look_finds_a_record_that_is_none_under_hashes_that_fit(
+    path: Path, database: sqlite3.Connection
+) -> None:
+    (before,) = database.execute("SELECT hash FROM records WHERE sequence = ?", (RECORDS - 1,)).fetchone()
+    forged = link(before, RECORDS, leaf(b"{}"))
+    database.execute("UPDATE records SET payload = ?, hash = ? WHERE sequence = ?", (b"{}", forged, RECORDS))
+
+    assert verify(path).chain_ok
+    assert f"record {RECORDS} cannot be read" in verify(path, deep=True).reason

@@ -47,7 +47,6 @@ def build_row(bars: BarArrays) -> dict[str, float]:
 
 def _newest(feature: Feature, workings: Workings, count: int) -> list[float]:
     size = workings.bars.size
-    known = min(count, size)
-    values: list[float] = feature.function(workings)[size - known :].tolist()
-    blind = min(known, max(0, feature.warm_up - 1 - (size - known)))
-    return [math.nan] * blind + values[blind:]
+    values: list[float] = feature.function(workings)[-count:].tolist()
+    blind = feature.warm_up - 1 - size + len(values)
+    return values if blind <= 0 else [math.nan] * min(blind, len(values)) + values[blind:]

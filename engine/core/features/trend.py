@@ -89,7 +89,8 @@ def slope_t(squares: Floats, products: Floats, n: int) -> Floats:
     """
     correlation = ratio(products, np.sqrt(squares) * np.sqrt((n**3 - n) / 12.0), 0.0, 1e-9)
     unexplained = np.maximum(1.0 - correlation * correlation, (n - 2) / _STRAIGHT**2 / 2)
-    return np.clip(correlation * np.sqrt((n - 2) / unexplained), -_STRAIGHT, _STRAIGHT)
+    t = correlation * np.sqrt((n - 2) / unexplained)
+    return np.minimum(np.maximum(t, -_STRAIGHT), _STRAIGHT)
 
 
 def _directional(w: Workings) -> tuple[Floats, Floats]:

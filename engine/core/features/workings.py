@@ -100,7 +100,7 @@ class Workings:
     def sma(self, w: int) -> Floats:
         if self.last is None:
             return self.once(("sma", w), lambda: self._halves("close", self.close).mean(w))
-        return self.close_moments(w)[0]
+        return self.once(("sma", w), lambda: self.mean(self.close, w))
 
     def close_moments(self, w: int) -> tuple[Floats, Floats]:
         """Mean and standard deviation (over `w`, as in Bollinger bands) of the close."""

@@ -62,7 +62,7 @@ def walk_forward(start: Ints, end: Ints, folds: int, embargo: int) -> Iterator[F
     moments = np.unique(start)
     edges = [int(block[0]) for block in np.array_split(moments, folds + 1) if block.size]
     for first, following in pairwise([*edges[1:], int(moments[-1]) + 1] if edges else []):
-        train = end < first - embargo
+        train = clear_of(start, end, first - embargo, int(moments[-1]), embargo=0)
         yield Fold(
             train, (start >= first) & (start < following), int(np.count_nonzero((start < first) & ~train))
         )

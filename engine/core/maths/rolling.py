@@ -175,16 +175,17 @@ def rolling_windows(
     has a row for each.
     """
     n = columns[0].shape[0]
-    out = np.full(n if outputs == 1 else (outputs, n), np.nan)
-    if n < w:
-        return out
+    out = np.empty(n if outputs == 1 else (outputs, n))
+    out.fill(np.nan)
     count = n - w + 1
-    # numpy's sliding_window_view does the same, with checks that cost more than what is done here
-    views = [np.ndarray((count, w), x.dtype, np.ascontiguousarray(x), 0, (8, 8)) for x in columns]
     first = 0 if last is None else max(0, count - last)
     for start in range(first, count, _BLOCK):
-        stop = min(start + _BLOCK, count)
-        out[..., start + w - 1 : stop + w - 1] = reduce(*(view[start:stop] for view in views))
+        rows = min(_BLOCK, count - start)
+        # numpy's sliding_window_view does the same, with checks that cost more than what is done here
+        views = [
+            np.ndarray((rows, w), np.float64, np.ascontiguousarray(x), 8 * start, (8, 8)) for x in columns
+        ]
+        out[..., start + w - 1 : start + w - 1 + rows] = reduce(*views)
     return out
 
 

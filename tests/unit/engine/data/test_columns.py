@@ -48,6 +48,11 @@ def test_a_timestamp_without_a_zone_is_utc(unit: str, zone: str | None) -> None:
     assert times(column).tolist() == [NEW_YEAR_2020]
 
 
+@pytest.mark.parametrize("cells", [["1577836800001000000"], [1577836800001000000]])
+def test_nanoseconds_keep_all_their_digits(cells: list[object]) -> None:
+    assert times(pl.Series("ts", cells)).tolist() == [NEW_YEAR_2020 + 1]
+
+
 def test_a_date_is_its_midnight() -> None:
     assert times(pl.Series("ts", [NEW_YEAR_2020]).cast(pl.Datetime("ms")).cast(pl.Date)).tolist() == [
         NEW_YEAR_2020

@@ -1,0 +1,111 @@
+"""`whydesk backtest`: the desk's own pipeline over files of bars, judged honestly, kept so that it can be asked."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs.schema.settings import Settings
+from engine.backtest.replay import run
+from engine.backtest.report import Report, judge, lines, summary
+from engine.core.domain.records import Record
+from engine.store.journal import SqlJournal
+from jobs.bootstrap import open_predictor
+from jobs.clocks import WallClock
+from jobs.home import Home
+from jobs.output import say, show
+from jobs.progress import bars_progress
+from jobs.universe import Universe, moment, open_files
+from jobs.version import code_version
+
+BATCH = 2000  # records in one commit: a back-test can be run again, so it need not be durable bar by bar
+
+
+def main(
+    root: Path,
+    settings: Settings,
+    paths: Sequence[Path],
+    symbol: str,
+    start: str,
+    stop: str,
+    *,
+    keep: bool,
+    as_json: bool,
+) -> None:
+    """Load all bars up to `stop`; those before `start` only warm the windows up."""
+    universe = open_files(
+        paths, settings, WallClock().now(), symbol=symbol, stop=moment(stop) if stop else None
+    )
+    home = Home(root)
+    report, folder = _run(home, universe, start, keep=keep, quiet=as_json)
+    page = _write_page(report, folder)
+    value = summary(report) | {"report": str(page), "journal": str(folder) if keep else None}
+    rejected = sum(each.rejected for each in universe.loaded)
+    value["data"] = [
+        {"file": str(each.path), "rows": each.rows, "rejected": each.rejected, "counts": each.quality.counts}
+        for each in universe.loaded
+    ]
+    told = list(lines(report))
+    if rejected:
+        told.append(f"  {rejected} rows were left out of the files; `whydesk data check` says why")
+    told.append(f"  report {page}" + (f'; ask it: whydesk ask --home {folder} "why ..."' if keep else ""))
+    show(as_json, value, told)
+
+
+def _run(home: Home, universe: Universe, start: str, *, keep: bool, quiet: bool) -> tuple[Report, Path]:
+    """Into a folder of its own under a passing name; the run's id is known when it is over."""
+    home.backtests.mkdir(parents=True, exist_ok=True)
+    working = home.backtests / "unfinished"
+    shutil.rmtree(working, ignore_errors=True)
+    working.mkdir()
+    settings = universe.settings
+    total = sum(bars.size for bars in universe.series.values())
+    with bars_progress(total, quiet=quiet) as moved:
+        keeper = _Keeper(working) if keep else None
+        result = run(
+            universe.series,
+            settings,
+            open_predictor(home, settings, deadline_ms=None),
+            record=keeper.take if keeper else None,
+            start=moment(start) if start else None,
+            progress=moved,
+            code_version=code_version(),
+        )
+        if keeper:
+            keeper.close()
+    report = judge(result)
+    folder = home.backtests / report.run_id
+    shutil.rmtree(folder, ignore_errors=True)
+    working.rename(folder)
+    return report, folder
+
+
+class _Keeper:
+    """Collects records and commits them by the thousand."""
+
+    def __init__(self, folder: Path) -> None:
+        self._journal = SqlJournal(folder / "desk.sqlite3", synchronous="NORMAL")
+        self._waiting: list[Record] = []
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Keep them until there are enough."""
+        self._waiting += records
+        if len(self._waiting) >= BATCH:
+            self._flush()
+
+    def close(self) -> None:
+        """The rest."""
+        self._flush()
+        self._journal.close()
+
+    def _flush(self) -> None:
+        self._journal.append_many(self._waiting)
+        self._waiting = []
+
+
+def _write_page(report: Report, folder: Path) -> Path:
+    from jobs.report_html import page
+
+    path = folder / "report.html"
+    path.write_text(page(report), encoding="utf-8")
+    say(f"wrote {path}")
+    return path
