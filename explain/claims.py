@@ -158,7 +158,7 @@ class Reader:
         asked = dict(part.split("=", 1) for part in rest.split("&") if "=" in part)
         within = {name: value for name, value in asked.items() if name not in ("outcome", "refused_by")}
         narrow = {name: asked[name] for name in ("outcome", "refused_by") if name in asked}
-        if narrow and kind == "cycle":
+        if "refused_by" in narrow or ("outcome" in narrow and "since" in asked):
             whole = self.tally(f"{kind}?{'&'.join(f'{k}={v}' for k, v in within.items())}")
             chosen = [r for r in whole.records if _has(r, narrow)]
             return Tally(tuple(chosen), asked, whole.whole)

@@ -75,7 +75,7 @@ HELP = (
 
 _WHY = r"(?:why|how come|what made|for what reason|what was the reason|reason|explain|what caused|how did it happen)"
 _NOT = (
-    r"(?:no|not|never|nothing|without|n't|didnt|dont|doesnt|wasnt|isnt|hasnt|havent|werent|skip\w*|ignor\w*|refus\w*"
+    r"(?:no|not|never|nothing|without|skip\w*|ignor\w*|refus\w*"
     r"|reject\w*|block\w*|declin\w*|pass(?:ed)? on|miss\w*|prevent\w*|stop(?:ped)? you from|kept? you from|held you back)"
 )
 _BUY = r"(?:buy|buys|buying|bought|long|longed|purchas\w*)"
@@ -101,11 +101,11 @@ _RULES: tuple[tuple[Kind, str, re.Pattern[str]], ...] = tuple(
         (Kind.PROFIT, "profit", rf"\b(?:how much|what|how did)\b.*\b{_MONEY}\b"),
         (Kind.PROFIT, "profit", r"^\W*(?:pnl|p&l|p/l|profits?|profit and loss|net profit|result|results|performance)\b"),
         (Kind.COUNT, "trades", r"\b(?:how many|number of|count(?: of)?|how often)\b"),
-        (Kind.WHY_OPEN, "open", rf"\b(?:still|not yet)\b.*\b(?:open|hold\w*|held|long|short|in|own|have|running)\b|\bwhy\b.*\b(?:do|are|is|does)\b.*\b(?:hold|holding|own|owning|keep|keeping|held|in a position|in the market|open|long|short)\b(?!\w)"),
+        (Kind.WHY_OPEN, "open", rf"\b(?:still|not yet)\b.*\b(?:open|hold\w*|held|long|short|in|own|have|running)\b|\bwhy\b.*\b(?:do|are|is|does)\b.*\b(?:hold|holding|own|owning|keep|keeping|held|in a position|in the market|open|long|short)\b|\bwhy\b.*\bdid\b.*\b(?:hold|keep|own)\b"),
         (Kind.WHY_OPEN, "close", rf"\b{_NOT}\b.*\b(?:{_CLOSE}|{_SELL})\b|\b(?:{_CLOSE}|{_SELL})\b.*\byet\b"),
-        (Kind.WHY_NOT, "buy", rf"{_NOT}\b.*\b{_BUY}\b|\b{_WHY} not {_BUY}\b"),
-        (Kind.WHY_NOT, "short", rf"{_NOT}\b.*\b{_SHORT}\b"),
-        (Kind.WHY_NOT, "trade", rf"(?:\b|(?=n't)){_NOT}\b.*\b(?:{_TRADE}|{_ENTER}|anything|happen\w*|do)\b|\b(?:{_WHY}|what|who)\b.*\b(?:no|not|nothing|skip\w*|ignor\w*|refus\w*|reject\w*|block\w*|declin\w*|miss\w*|prevent\w*|stopped (?:you|us|the))\b|n't you\b|\b(?:refused|rejected|blocked|whynot)\b"),
+        (Kind.WHY_NOT, "buy", rf"\b{_NOT}\b.*\b{_BUY}\b|\b{_WHY} not {_BUY}\b"),
+        (Kind.WHY_NOT, "short", rf"\b{_NOT}\b.*\b{_SHORT}\b"),
+        (Kind.WHY_NOT, "trade", rf"\b{_NOT}\b.*\b(?:{_TRADE}|{_ENTER}|anything|happen\w*|do)\b|\b(?:{_WHY}|what|who)\b.*\b(?:no|not|nothing|skip\w*|ignor\w*|refus\w*|reject\w*|block\w*|declin\w*|miss\w*|prevent\w*|stopped (?:you|us|the))\b|\b(?:refused|rejected|blocked|whynot)\b"),
         (Kind.WHY_EXIT, "close", rf"\b(?:{_WHY}|when|how|what|who)\b.*\b(?:{_CLOSE}|lose|lost|losing|gone)\b"),
         (Kind.WORST_TRADE, "worst", r"\b(?:worst|biggest loss|largest loss|biggest loser|most losing)\b"),
         (Kind.BEST_TRADE, "best", r"\b(?:best|biggest (?:win|winner|gain|profit)|largest (?:win|gain|profit)|most profitable)\b"),
@@ -190,7 +190,7 @@ def _parse(plain: str, scope: Scope, now: datetime) -> Question:
     names, rest = _named(plain, scope.instruments)
     clock, rest = find_clock(rest.lower())
     found = find_period(rest, _day_of(now))
-    kind, event = _kind(" ".join(found.rest.split()), record)
+    kind, event = _kind(_expanded(found.rest), record)
     if event in _REFUSED:
         return Question(kind, refusal=_REFUSED[event])
     if kind is Kind.HELP:
@@ -211,6 +211,15 @@ def _parse(plain: str, scope: Scope, now: datetime) -> Question:
         residue=residue,
         notes=(*notes, *assumed),
     )
+
+
+def _expanded(text: str) -> str:
+    """One space between words, and every "n't" as the "not" that it is.
+
+    >>> _expanded("why didn't you, why wasnt it")
+    'why did not you, why was not it'
+    """
+    return " ".join(re.sub(r"(?<=[a-z])n't\b|\b(do|does|did|was|is|has|have|were)nt\b", r"\1 not", text).split())
 
 
 def _kind(text: str, record: str) -> tuple[Kind, str]:

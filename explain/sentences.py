@@ -280,13 +280,39 @@ TABLE: dict[str, Sentence] = {
         _outcome("exited"),
     ),
     "coverage": Sentence(
-        "The records of {first.instrument:name} run from {first.at:when} {first.id:id} to"
+        "The records of {first.instrument:name} begin at {first.at:when} {first.id:id} and end at"
         " {last.at:when} {last.id:id}.",
         lambda o: o.first.instrument == o.last.instrument and o.first.at <= o.last.at,
     ),
     "coverage_all": Sentence(
-        "The records run from {first.at:when} {first.id:id} to {last.at:when} {last.id:id}.",
+        "The records begin at {first.at:when} {first.id:id} and end at {last.at:when} {last.id:id}.",
         lambda o: o.first.at <= o.last.at,
+    ),
+    "no_decision": Sentence(
+        "There is no record of a decision on {instrument(days):name} from {since(days):day} to"
+        " {until(days):day}.",
+        lambda o: not o.days.records,
+    ),
+    "no_entry": Sentence(
+        "No decision to enter {instrument(days):name} is recorded from {since(days):day} to {until(days):day}.",
+        lambda o: not any(r.result.outcome == "entered" for r in o.days.records) and o.days.whole,
+    ),
+    "no_exit": Sentence(
+        "No trade in {instrument(trades):name} was closed from {since(trades):day} to {until(trades):day}.",
+        lambda o: not o.trades.records,
+    ),
+    "no_exit_ever": Sentence(
+        "No closed trade in {instrument(trades):name} is recorded.", lambda o: not o.trades.records
+    ),
+    "no_entry_ever": Sentence(
+        "No decision to enter {instrument(some):name} is recorded.", lambda o: not o.some.records
+    ),
+    "several_entries": Sentence(
+        "{count(some):count} decisions to enter in that time; the newest:",
+        lambda o: o.some.asked["outcome"] == "entered",
+    ),
+    "several_trades": Sentence(
+        "{count(trades):count} trades were closed in that time; the newest:",
     ),
     # --- a period ---
     "period": Sentence(
@@ -305,6 +331,11 @@ TABLE: dict[str, Sentence] = {
         "Nearest to a trade: {cycle.at:when} {cycle.id:id}, {failed(cycle.result.review.checks):count} against"
         " it; furthest off was {check.name:name}, {check.value:*} where {check.operator:operator} {check.limit:*}"
         " was needed.",
+        lambda o: not o.check.passed,
+    ),
+    "closest_flag": Sentence(
+        "Nearest to a trade: {cycle.at:when} {cycle.id:id}, {failed(cycle.result.review.checks):count} against"
+        " it; furthest off was {check.name:name}.",
         lambda o: not o.check.passed,
     ),
     # --- a size ---
