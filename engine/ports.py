@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 from engine.core.domain.commands import Command, Outcome
@@ -133,22 +132,13 @@ class HaltRow(NamedTuple):
 
 
 class StateStore(Protocol):
-    """What must outlive the process beside the journal: halts, snapshots, jobs that ran."""
+    """What must outlive the process beside the journal: the halt."""
 
     def halt(self) -> HaltRow:
         """The row as it stands now. Read immediately before every order."""
 
     def set_halt(self, state: TradingState, by: str, reason: str, at: datetime) -> HaltRow:
         """Change the row, durably, from any process."""
-
-    def save_snapshot(self, sequence: int, payload: bytes) -> None:
-        """Keep the state of the desk as of record `sequence`."""
-
-    def load_snapshot(self) -> tuple[int, bytes] | None:
-        """The newest snapshot; None when there is none."""
-
-    def claim_job(self, job: str, slot: str, at: datetime) -> bool:
-        """True for exactly one caller of each (job, slot), whatever restarts in between."""
 
 
 class Desk(Protocol):
@@ -165,15 +155,3 @@ class Desk(Protocol):
 
     def listen(self, listener: Callable[[Recorded], None]) -> None:
         """Be told of every record once it is durable. Must return at once."""
-
-
-class Ledger(NamedTuple):
-    """Totals of a day (UTC) as the journal's fills and trades give them."""
-
-    day: str
-    trades: int
-    fills: int
-    gross: Decimal
-    fees: Decimal
-    net: Decimal
-    equity: Decimal

@@ -61,6 +61,7 @@ class Span(NamedTuple):
 
     days: Anchor
     cycles: tuple[CycleRecord, ...]
+    whole: bool
     closest: CycleRecord | None
     entered: CycleRecord | None
 
@@ -331,7 +332,7 @@ def _instead(question: Question, reader: Reader, missing: tuple[str, Anchor] | N
         return _nothing(question, reader, _no_decision(question))
     if len(cycles) == 1:
         return _look(cycles[0], reader, missing)
-    return _span(question, cycles)
+    return _span(question, reader, cycles)
 
 
 def _no_decision(question: Question) -> tuple[str, Anchor] | None:
@@ -344,7 +345,7 @@ def _why_not(question: Question, reader: Reader) -> Evidence:
         return _nothing(question, reader, _no_decision(question))
     if len(cycles) == 1:
         return _look(cycles[0], reader)
-    return _span(question, cycles)
+    return _span(question, reader, cycles)
 
 
 def _why(question: Question, reader: Reader) -> Evidence:
@@ -362,12 +363,13 @@ def _by_outcome(cycle: CycleRecord, reader: Reader) -> Evidence:
     return _look(cycle, reader)
 
 
-def _span(question: Question, cycles: tuple[CycleRecord, ...]) -> Span:
+def _span(question: Question, reader: Reader, cycles: tuple[CycleRecord, ...]) -> Span:
     without = [c for c in cycles if c.result.outcome in (OutcomeKind.REFUSED, OutcomeKind.NO_SIGNAL)]
     judged = [c for c in without if c.result.forecast and failed(c.result.review.checks)]
     closest = min(judged, key=lambda c: _worst_gap(c.result.review.checks), default=None)
     entered = next((c for c in cycles if c.result.outcome is OutcomeKind.ENTERED), None)
-    return Span(_days(question), cycles, closest, entered)
+    whole = reader.tally(_days(question).record).whole
+    return Span(_days(question), cycles, whole, closest, entered)
 
 
 def failed(checks: Sequence[Check]) -> list[int]:
@@ -430,7 +432,7 @@ def _trades(question: Question, reader: Reader) -> Evidence:
     anchor = tally("trade", period, instrument=question.instrument)
     found = reader.tally(anchor.record)
     trades = [record for record in found.records if isinstance(record, TradeRecord)]
-    if period.last < first.at.date() and not trades:
+    if not trades and (period.last < first.at.date() or period.first > newest.at.date()):
         return _nothing(question, reader, _no_decision(question))
     chosen = _CHOSEN[question.kind](trades) if trades and question.kind in _CHOSEN else None
     one = _exit(chosen, reader) if chosen else None

@@ -293,6 +293,10 @@ TABLE: dict[str, Sentence] = {
         " {until(days):day}.",
         lambda o: not o.days.records,
     ),
+    "no_decision_day": Sentence(
+        "There is no record of a decision on {instrument(days):name} on {since(days):day} UTC.",
+        lambda o: not o.days.records and o.days.asked["since"] == o.days.asked["until"],
+    ),
     "no_entry": Sentence(
         "No decision to enter {instrument(days):name} is recorded from {since(days):day} to {until(days):day}.",
         lambda o: not any(r.result.outcome == "entered" for r in o.days.records) and o.days.whole,

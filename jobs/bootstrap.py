@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from configs.schema.jobs import StoreSettings
 from configs.schema.settings import Settings, settings_hash
+from configs.schema.store import StoreSettings
 from engine.core.domain.ids import record_id
 from engine.core.domain.records import OrderRecord, StartRecord
 from engine.core.features.registry import NAMES

@@ -80,7 +80,14 @@ async def run_replay(
 
     with hold(home.root, WallClock().now()):
         engine = await open_engine(
-            home, settings, ReplayFeed(universe.series), clock, pace=pace, after=after, first_bar=first
+            home,
+            settings,
+            ReplayFeed(universe.series),
+            clock,
+            pace=pace,
+            after=after,
+            first_bar=first,
+            deadline_ms=settings.models.deadline_ms if speed else None,
         )
         reporters.append(Reporter(engine, settings.desk.cash, tell))
         try:

@@ -19,8 +19,6 @@ class DataQualitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """Refuse the whole series when more than this share of its rows is unusable."""
     max_gap_share: Annotated[float, Meta(ge=0, le=1)] = 0.05
     """Refuse the whole series when more than this share of the expected bars is missing."""
-    max_gap_bars: Annotated[int, Meta(ge=1, le=1_000_000)] = 10
-    """Live: a pause of more missing bars than this asks for a backfill before anything is decided."""
     spike_sigmas: Annotated[float, Meta(gt=0, le=1000)] = 20.0
     """A return this many robust standard deviations from the median is flagged; it is never dropped."""
     stale_bars: Annotated[int, Meta(ge=2, le=10_000)] = 10

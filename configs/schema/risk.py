@@ -16,8 +16,8 @@ class RiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_position_value: Annotated[float, Meta(gt=0, le=3)] = 0.25
     max_trade_risk: Annotated[float, Meta(gt=0, le=0.5)] = 0.02
     max_participation: Annotated[float, Meta(gt=0, le=1)] = 0.01
-    price_collar: Annotated[float, Meta(gt=0, le=0.5)] = 0.1
-    """Largest distance of a stop or limit price from the last close, and of the close from the one before."""
+    max_price_jump: Annotated[float, Meta(gt=0, le=1)] = 0.1
+    """Largest move from one close to the next after which a position may be opened."""
     max_entries_per_instrument: Count = 3
     """Entries in one instrument within a day."""
     # tier 2: the day

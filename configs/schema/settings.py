@@ -8,10 +8,10 @@ from configs.schema.data import DataQualitySettings
 from configs.schema.decision import AlphaSettings, DecisionSettings, EnsembleSettings, SizingSettings
 from configs.schema.desk import DeskSettings, Instrument
 from configs.schema.execution import ExecutionSettings
-from configs.schema.jobs import JobSettings, StoreSettings
 from configs.schema.models import ModelSettings
 from configs.schema.regime import RegimeSettings
 from configs.schema.risk import RiskSettings
+from configs.schema.store import StoreSettings
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,7 +27,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     risk: RiskSettings = RiskSettings()
     execution: ExecutionSettings = ExecutionSettings()
     models: ModelSettings = ModelSettings()
-    jobs: JobSettings = JobSettings()
     store: StoreSettings = StoreSettings()
 
     def instrument(self, name: str) -> Instrument:

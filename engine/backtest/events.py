@@ -281,5 +281,7 @@ def _candles(bars: BarArrays) -> Iterator[Candle]:
 
 def _checked(wish: float, number: int) -> float:
     if not abs(wish) <= LEVERAGE:
-        raise BadInput(f"bar {number}: the strategy asked for {wish} times the equity; at most {LEVERAGE:g} is taken")
+        raise BadInput(
+            f"bar {number}: the strategy asked for {wish} times the equity; at most {LEVERAGE:g} is taken"
+        )
     return wish

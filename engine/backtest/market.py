@@ -218,16 +218,17 @@ def tell(series: Series, settings: Settings, predictor: BatchPredictor | None) -
     """Every told bar, described from its stretch."""
     for stretch in stretches(series, settings, predictor):
         for start in range(0, stretch.bars.size, _ROWS):
-            yield from _looks(stretch, start, min(start + _ROWS, stretch.bars.size), predictor)
+            yield from looks(stretch, start, min(start + _ROWS, stretch.bars.size), predictor)
 
 
-def _looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | None) -> Iterator[Look]:
+def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | None) -> Iterator[Look]:
+    """Rows `start` up to but without `stop` of a stretch, each as a look."""
     versions = predictor.versions() if predictor else {}
     said = [
         (model, versions[model], answers[start:stop].tolist()) for model, answers in stretch.answers.items()
     ]
     bars = [column[start:stop].tolist() for column in stretch.bars]
-    rows = zip(
+    table = zip(
         range(start, stop),
         zip(*bars, strict=True),
         stretch.previous_close[start:stop].tolist(),
@@ -237,7 +238,7 @@ def _looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | 
         stretch.scores[start:stop].tolist(),
         strict=True,
     )
-    for row, values, previous, features, label, before, scores in rows:
+    for row, values, previous, features, label, before, scores in table:
         bar = _bar(stretch.instrument, *values)
         ready = row >= stretch.ready
         observation = Observation(

@@ -91,7 +91,9 @@ class Outlook:
         answers = {model: float(column[row]) for model, column in stretch.answers.items()}
         said = [Prediction(model, "", p if p == p else None) for model, p in answers.items()]
         heard = [
-            ALPHAS[name](features, settings.alpha) if name in ALPHAS else predicted.signal(said, settings.alpha)
+            ALPHAS[name](features, settings.alpha)
+            if name in ALPHAS
+            else predicted.signal(said, settings.alpha)
             for name in settings.alpha.enabled
         ]
         signals = [signal for signal in heard if signal is not None]
@@ -99,7 +101,11 @@ class Outlook:
         learned = learn(state, close, features["vol_cc_60"], settings.ensemble)
         forecast = combine(signals, learned, settings.ensemble)
         followed = passes(forecast, settings.decision)
-        self.confidence[row], self.direction[row], self.gated[row] = forecast.confidence, forecast.direction, followed
+        self.confidence[row], self.direction[row], self.gated[row] = (
+            forecast.confidence,
+            forecast.direction,
+            followed,
+        )
         self.edge[row], self.edge_variance[row] = forecast.edge, forecast.edge_variance
         self._whole[row] = remember(learned, signals, close, followed)
         return self._whole[row]
@@ -122,7 +128,11 @@ class Outlook:
         gated = np.where(confidence < self._settings.decision.confidence, 0, direction).astype(np.int8)
         if self._settings.decision.long_only:
             gated = np.maximum(gated, 0).astype(np.int8)
-        self.confidence[start:stop], self.direction[start:stop], self.gated[start:stop] = confidence, direction, gated
+        self.confidence[start:stop], self.direction[start:stop], self.gated[start:stop] = (
+            confidence,
+            direction,
+            gated,
+        )
         followed = [state.last_followed, *gated[:-1].tolist()]
         edges = self._edges(followed, moves, (state.edge, state.edge_square, state.edge_bars))
         columns = np.array(edges)
@@ -162,7 +172,9 @@ class Outlook:
         at = row - part.first
         voters = {
             name: ModelEvidence(weight, 0.0, 0.0, score)
-            for name, weight, score in zip(_names(self._stretch, self._settings), part.weights[at], part.scores[at], strict=True)
+            for name, weight, score in zip(
+                _names(self._stretch, self._settings), part.weights[at], part.scores[at], strict=True
+            )
         }
         return EnsembleState(voters, self._closes[row], int(self.gated[row]), *part.edges[at])
 

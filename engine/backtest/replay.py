@@ -22,7 +22,7 @@ from engine.core.accounting.fold import DeskState, apply, settle
 from engine.core.accounting.ledger import mark
 from engine.core.domain.ids import cycle_id, decision_id, epoch_ms, from_epoch_ms, record_id
 from engine.core.domain.market import BarArrays
-from engine.core.domain.order import Order, OrderRequest, OrderStatus
+from engine.core.domain.order import Order, OrderRequest
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import (
     CycleInputs,
@@ -110,7 +110,7 @@ def run(
         regime = REGIMES.index(seen.regime.label) if seen.regime else -1
         tally.moment(epoch_ms(seen.bar.end), equity, bool(state.portfolio.positions), regime)
         if progress is not None:
-            progress(Progress(tally.bars, total, seen.bar.end, equity, len(tally.trades)))
+            progress(Progress(tally.bars, total, seen.bar.end, equity, tally.trades))
     seconds = time.perf_counter() - wall, time.process_time() - cpu
     told = {one.instrument: one.bars.slice(one.first, one.bars.size) for one in cuts}
     return tally.result(told, state, FEATURE_SET, models, seconds)
@@ -160,9 +160,7 @@ def decide_on(look: Look, state: DeskState, identity: Identity) -> CycleRecord:
     return CycleRecord.of(inputs, decide(inputs), identity.settings_hash, identity.code_version)
 
 
-def settle_all(
-    updates: Sequence[Update], at: datetime, state: DeskState, records: list[Record]
-) -> DeskState:
+def settle_all(updates: Sequence[Update], at: datetime, state: DeskState, records: list[Record]) -> DeskState:
     """Book what the venue did, adding its records to `records`."""
     for update in updates:
         if update.fill is None:

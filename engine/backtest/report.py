@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from configs.schema.desk import Instrument
 from engine.backtest.result import Result
@@ -81,7 +80,9 @@ def judge(result: Result, n_trials: int = 1) -> Report:
     hold = curves.get("buy_and_hold", np.full(equity.size, capital))
     return Report(
         result=result,
-        run_id=digest(result.settings_hash, data_hash, result.feature_set, *sorted(result.models.values()), length=12),
+        run_id=digest(
+            result.settings_hash, data_hash, result.feature_set, *sorted(result.models.values()), length=12
+        ),
         data_hash=data_hash,
         first=first,
         net=net,
@@ -203,7 +204,9 @@ def _halted(result: Result) -> tuple[str, ...]:
     if risk.trading is TradingState.ACTIVE:
         return ()
     since = risk.since.date().isoformat() if risk.since else "the start"
-    return (f"The desk was {risk.trading.value} from {since} to the end ({risk.why}); nobody resumes a back-test.",)
+    return (
+        f"The desk was {risk.trading.value} from {since} to the end ({risk.why}); nobody resumes a back-test.",
+    )
 
 
 # --- doing without us -----------------------------------------------------------------------------

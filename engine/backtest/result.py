@@ -72,6 +72,11 @@ class Tally:
         self._fills, self._traded, self._fees, self._slippage = 0, 0.0, 0.0, 0.0
         self.records = self.bars = self.ready = 0
 
+    @property
+    def trades(self) -> int:
+        """How many have been closed so far."""
+        return len(self._trades)
+
     def count(self, records: Sequence[Record]) -> None:
         """Look at what was written down."""
         self.records += len(records)
@@ -107,7 +112,9 @@ class Tally:
         self._held.append(held)
         self._regimes.append(regime)
 
-    def moments(self, end_ms: Ints, equity: Floats, held: NDArray[np.bool_], regimes: NDArray[np.int8]) -> None:
+    def moments(
+        self, end_ms: Ints, equity: Floats, held: NDArray[np.bool_], regimes: NDArray[np.int8]
+    ) -> None:
         """The account after each of many moments."""
         self._end_ms.frombytes(end_ms.tobytes())
         self._equity.frombytes(equity.tobytes())
@@ -144,7 +151,9 @@ class Tally:
             traded=self._traded,
             fees=self._fees,
             slippage=self._slippage,
-            outcomes={kind.value: self._outcomes[kind.value] for kind in OutcomeKind if self._outcomes[kind.value]},
+            outcomes={
+                kind.value: self._outcomes[kind.value] for kind in OutcomeKind if self._outcomes[kind.value]
+            },
             refusals=dict(self._refusals.most_common()),
             regimes=self._entry_regimes,
             records=self.records,

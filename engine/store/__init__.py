@@ -1,1 +1,1 @@
-"""What outlives the process: the journal, the halt row, snapshots, trained models."""
+"""What outlives the process: the journal, the halt row, trained models."""

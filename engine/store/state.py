@@ -1,4 +1,4 @@
-"""Halts, snapshots and job runs.
+"""The halt row.
 
 A kill must hold even when the disk is full and the database takes nothing more. So a small file lies ready in
 the home, and renaming it to `KILLED` needs no room. While that file is there the desk is halted, whatever the
@@ -13,7 +13,6 @@ import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,8 +30,6 @@ from engine.store.driver import (
     place,
     prepare,
 )
-
-KEPT_SNAPSHOTS = 3
 
 KILL_PATIENCE_MS = 200
 """How long a kill waits for another writer before it takes the marker instead."""
@@ -125,45 +122,6 @@ class SqlStateStore:
         self._last_version = version
         self._put_away(marker)
         return HaltRow(state, _moment(since), by, reason, version)
-
-    def save_snapshot(self, sequence: int, payload: bytes) -> None:
-        """Keep the state of the desk as of record `sequence`; of the older ones the newest two stay."""
-        with self._transaction() as connection:
-            connection.execute(
-                self._where.sql(
-                    "INSERT INTO snapshots (sequence, sha256, payload) VALUES (?, ?, ?)"
-                    " ON CONFLICT (sequence) DO UPDATE SET sha256 = excluded.sha256, payload = excluded.payload"
-                ),
-                (sequence, _seal(sequence, payload), payload),
-            )
-            connection.execute(
-                self._where.sql(
-                    "DELETE FROM snapshots WHERE sequence NOT IN"
-                    " (SELECT sequence FROM snapshots ORDER BY sequence DESC LIMIT ?)"
-                ),
-                (KEPT_SNAPSHOTS,),
-            )
-
-    def load_snapshot(self) -> tuple[int, bytes] | None:
-        """The newest snapshot that is whole; None when there is none."""
-        self._prepare()
-        rows = self._readers.rows("SELECT sequence, sha256, payload FROM snapshots ORDER BY sequence DESC")
-        for sequence, seal, payload in rows:
-            if type(payload) is bytes and seal == _seal(sequence, payload):
-                return sequence, payload
-            _log.warning("snapshot %s is damaged: using the one before", sequence)
-        return None
-
-    def claim_job(self, job: str, slot: str, at: datetime) -> bool:
-        """True for exactly one caller of each (job, slot), whatever restarts in between."""
-        with self._transaction() as connection:
-            claimed = connection.execute(
-                self._where.sql(
-                    "INSERT INTO job_runs (job, slot, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING job"
-                ),
-                (job, slot, _microseconds(at)),
-            ).fetchall()
-        return bool(claimed)
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -299,10 +257,6 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
-
-
-def _seal(sequence: int, payload: bytes) -> bytes:
-    return sha256(sequence.to_bytes(8, "big") + payload).digest()
 
 
 def _microseconds(moment: datetime) -> int:

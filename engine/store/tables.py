@@ -96,23 +96,3 @@ class HaltTable(Base):
     by: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
     version: Mapped[int] = mapped_column(BigInteger)
-
-
-class SnapshotRow(Base):
-    """The state of the desk as of one record."""
-
-    __tablename__ = "snapshots"
-
-    sequence: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=False)
-    sha256: Mapped[bytes] = mapped_column(LargeBinary)
-    payload: Mapped[bytes] = mapped_column(LargeBinary)
-
-
-class JobRun(Base):
-    """A job that somebody took on, for one slot of its schedule."""
-
-    __tablename__ = "job_runs"
-
-    job: Mapped[str] = mapped_column(Text, primary_key=True)
-    slot: Mapped[str] = mapped_column(Text, primary_key=True)
-    at: Mapped[datetime] = mapped_column(UTCDateTime)

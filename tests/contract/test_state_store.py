@@ -1,8 +1,6 @@
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -84,49 +82,6 @@ def test_times_keep_their_moment(store: SqlStateStore) -> None:
     with pytest.raises(TypeError):
         store.set_halt(TradingState.ACTIVE, "", "", NOW.replace(tzinfo=None))
     assert store.halt().state is TradingState.HALTED
-
-
-def test_the_newest_snapshot_is_loaded_and_three_are_kept(store: SqlStateStore, url: str) -> None:
-    assert store.load_snapshot() is None
-    for sequence in (10, 30, 20, 40):
-        store.save_snapshot(sequence, b"state %d" % sequence)
-    store.save_snapshot(40, b"again")
-
-    assert store.load_snapshot() == (40, b"again")
-    with closing(connect(place(url))) as connection:
-        kept = connection.execute("SELECT sequence FROM snapshots ORDER BY sequence").fetchall()
-    assert [row[0] for row in kept] == [20, 30, 40]
-
-
-def test_a_damaged_snapshot_is_passed_over(
-    store: SqlStateStore, url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    for sequence in (10, 20):
-        store.save_snapshot(sequence, b"state")
-    where = place(url)
-    with closing(connect(where, write=True)) as connection:
-        connection.execute(where.sql("UPDATE snapshots SET payload = ? WHERE sequence = 20"), (b"stake",))
-
-    assert store.load_snapshot() == (10, b"state")
-    assert "snapshot 20 is damaged" in caplog.text
-
-
-def test_a_job_is_claimed_once_for_each_slot(store: SqlStateStore, url: str, tmp_path: Path) -> None:
-    other = SqlStateStore(url, home=tmp_path)
-    together = threading.Barrier(8)
-
-    def claim(number: int) -> bool:
-        together.wait(10)
-        return (store, other)[number % 2].claim_job("report", "2026-11-20", NOW)
-
-    with ThreadPoolExecutor(8) as pool:
-        claimed = list(pool.map(claim, range(8)))
-
-    assert claimed.count(True) == 1
-    assert other.claim_job("report", "2026-11-21", NOW)
-    assert other.claim_job("retrain", "2026-11-20", NOW)
-    assert not store.claim_job("retrain", "2026-11-20", NOW)
-    other.close()
 
 
 def test_the_file_of_a_kill_halts_whatever_the_row_says(store: SqlStateStore, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def test_a_full_disk_refuses_records_takes_a_kill_and_recovers(small_disk:
     acknowledged = journal.count()
     with contextlib.suppress(StoreFailed):  # until not even a small one fits
         for number in range(500):
-            state.claim_job("fill", str(number), NOW)
+            state.set_halt(TradingState.ACTIVE, "me", "x" * number, NOW)
     killed = state.set_halt(TradingState.HALTED, "me", "no room", NOW)
 
     assert state.halt() == killed

@@ -47,7 +47,7 @@ def test_an_empty_store_gets_the_schema_that_the_tables_describe(url: str) -> No
     with opened(url) as engine, engine.begin() as connection:
         command.check(alembic_config(connection))
         names = inspect(connection).get_table_names()
-    assert sorted(names) == ["alembic_version", "halts", "job_runs", "records", "snapshots"]
+    assert sorted(names) == ["alembic_version", "halts", "records"]
 
 
 def test_the_schema_goes_down_and_up_again(url: str) -> None:
@@ -146,9 +146,14 @@ async def test_readers_wait_for_no_writer_and_cannot_write(url: str) -> None:
     prepare(place(url), write=True)
     engine = async_engine(url)
     async with engine.begin() as writer:
-        await writer.execute(text("INSERT INTO job_runs (job, slot, at) VALUES ('a', 'b', 0)"))
+        await writer.execute(
+            text(
+                'INSERT INTO halts (desk, state, since, "by", reason, version)'
+                " VALUES ('a', 'active', 0, 'me', '', 1)"
+            )
+        )
         async with async_readers(engine).begin() as reader:
-            found = (await asyncio.wait_for(reader.execute(text("SELECT * FROM job_runs")), 2)).all()
+            found = (await asyncio.wait_for(reader.execute(text("SELECT * FROM halts")), 2)).all()
     assert found == []
     await engine.dispose()
 

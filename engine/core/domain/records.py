@@ -303,7 +303,9 @@ Record = (
     | IncidentRecord
 )
 
-_encoder = msgspec.json.Encoder()  # keeps the order of keys: sums over them must come out the same when replayed
+_encoder = (
+    msgspec.json.Encoder()
+)  # keeps the order of keys: sums over them must come out the same when replayed
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 

@@ -37,7 +37,10 @@ class Check(msgspec.Struct, frozen=True):
 
 def at_most(name: str, tier: str, value: float, limit: float, unit: str, key: str) -> Check:
     """A check that holds while `value` does not exceed `limit`."""
-    value, limit = float(value), float(limit)  # counts come as integers; a record must decode to what was encoded
+    value, limit = (
+        float(value),
+        float(limit),
+    )  # counts come as integers; a record must decode to what was encoded
     return Check(name, tier, value, limit, "<=", value <= limit, limit - value, unit, key)
 
 

@@ -55,7 +55,7 @@ def position_checks(case: Case) -> tuple[Check, ...]:
             WHOLE,
             "risk.max_participation",
         ),
-        at_most("price jump", TIER, _jump(case), limits.price_collar, WHOLE, "risk.price_collar"),
+        at_most("price jump", TIER, _jump(case), limits.max_price_jump, WHOLE, "risk.max_price_jump"),
         at_most(
             "entries in instrument",
             TIER,

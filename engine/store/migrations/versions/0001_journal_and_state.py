@@ -1,4 +1,4 @@
-"""The journal, halts, snapshots and job runs."""
+"""The journal and the halts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -52,23 +52,9 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("desk", name=op.f("pk_halts")),
     )
-    op.create_table(
-        "snapshots",
-        sa.Column("sequence", _NUMBER, autoincrement=False, nullable=False),
-        sa.Column("sha256", sa.LargeBinary(), nullable=False),
-        sa.Column("payload", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_snapshots")),
-    )
-    op.create_table(
-        "job_runs",
-        sa.Column("job", sa.Text(), nullable=False),
-        sa.Column("slot", sa.Text(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("job", "slot", name=op.f("pk_job_runs")),
-    )
 
 
 def downgrade() -> None:
     """Remove them again."""
-    for table in ("job_runs", "snapshots", "halts", "records"):
+    for table in ("halts", "records"):
         op.drop_table(table)
