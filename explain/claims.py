@@ -180,11 +180,12 @@ class Reader:
         """What money is counted in, as the newest start of the desk says; empty when none is recorded."""
         if self._currency is None:
             start = self.newest(kind="start")
-            self._currency = start.settings.desk.currency if isinstance(start, StartRecord) else ""
+            desk = start.values.get("desk", {}) if isinstance(start, StartRecord) else {}
+            self._currency = str(desk.get("currency", ""))
         return self._currency
 
 
-def _has(record: Record, values: Mapping[str, str]) -> bool:
+def _has(record: Record, values: Mapping[Any, str]) -> bool:
     found = columns(record)
     return all(getattr(found, name) == value for name, value in values.items())
 

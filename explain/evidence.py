@@ -93,7 +93,7 @@ class Trades(NamedTuple):
 
     which: Kind
     trades: Anchor
-    count: int
+    closed: int
     whole: bool
     one: Exit | None
     newest: CycleRecord | None
@@ -132,7 +132,7 @@ def survey(reader: Reader) -> Scope | None:
     start = reader.newest(kind="start")
     names = set(last.portfolio.marks) | {last.instrument} if last else set()
     if isinstance(start, StartRecord):
-        names |= {instrument.name for instrument in start.settings.desk.instruments}
+        names |= {each["name"] for each in start.values.get("desk", {}).get("instruments", ())}
     if first and last:
         return Scope(tuple(sorted(names)), first.at, last.at)
     return Scope(tuple(sorted(names)), start.at, start.at) if start else None

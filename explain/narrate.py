@@ -430,7 +430,7 @@ def _flat(flat: Flat) -> list[Claim]:
 
 def _trades(found: Trades) -> list[Claim]:
     trades = {"trades": found.trades}
-    if not found.count:
+    if not found.closed:
         return [Claim("no_trades", trades), *_open_profit(found)]
     if found.one is not None:
         lead = _SUPERLATIVE[found.which]

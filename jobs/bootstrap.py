@@ -4,12 +4,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from msgspec.structs import replace
-
 from configs.schema.settings import Settings, settings_hash
-from configs.schema.store import StoreSettings
 from engine.core.domain.ids import record_id
-from engine.core.domain.records import OrderRecord, StartRecord
+from engine.core.domain.records import OrderRecord, StartRecord, plain
 from engine.core.features.registry import NAMES
 from engine.core.pipeline import FEATURE_SET
 from engine.inference.predictor import NoPredictor, OnnxPredictor, ServedModel
@@ -131,7 +128,7 @@ def _start(settings: Settings, predictor: Predictor, at: datetime, sequence: int
         at=at,
         desk=settings.desk.name,
         settings_hash=settings_hash(settings),
-        settings=replace(settings, store=StoreSettings()),
+        values=plain(settings),
         feature_set=FEATURE_SET,
         models=predictor.versions(),
         code_version=code_version(),

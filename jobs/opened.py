@@ -43,7 +43,7 @@ def settings_of(journal: SqlJournal, settings: Settings) -> Settings:
         return settings
     start = starts[0].record
     assert isinstance(start, StartRecord)
-    return replace(start.settings, store=settings.store)
+    return replace(start.settings(), store=settings.store)
 
 
 def halts(home: Home, settings: Settings, *, read_only: bool = False) -> SqlStateStore:

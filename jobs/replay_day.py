@@ -29,7 +29,7 @@ def replay(stored: Iterable[StoredRecord]) -> Replay:
         records += 1
         record = item.record
         if isinstance(record, StartRecord):
-            settings[record.settings_hash] = record.settings
+            settings[record.settings_hash] = record.settings()
         elif isinstance(record, CycleRecord):
             if record.settings_hash not in settings:
                 lost += 1

@@ -32,6 +32,7 @@ from engine.core.domain.records import (
     OrderRecord,
     Record,
     StartRecord,
+    plain,
 )
 from engine.core.domain.regime import REGIMES
 from engine.core.domain.risk import TradingState
@@ -225,7 +226,7 @@ def _start(identity: Identity, models: dict[str, str], cuts: Sequence[Series]) -
         at=at,
         desk=identity.settings.desk.name,
         settings_hash=identity.settings_hash,
-        settings=identity.settings,
+        values=plain(identity.settings),
         feature_set=FEATURE_SET,
         models=models,
         code_version=identity.code_version,

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from configs.schema.settings import Settings
+from configs.schema.store import StoreSettings
+from engine.core.domain.errors import BadSettings
 from engine.core.domain.market import Bar, QualityIssue
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, Side
 from engine.core.domain.portfolio import Portfolio
@@ -181,17 +183,28 @@ class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
 
 
 class StartRecord(msgspec.Struct, frozen=True, tag="start"):
-    """The desk came up: which settings, features, models and code every later record was made with."""
+    """The desk came up: which settings, features, models and code every later record was made with.
+
+    `values` are the settings as plain JSON values, without the store (its URL may hold a password): a journal
+    must stay readable when the code has learned or forgotten a setting.
+    """
 
     id: str
     at: datetime
     desk: str
     settings_hash: str
-    settings: Settings
+    values: dict[str, Any]
     feature_set: str
     models: dict[str, str]
     code_version: str
     recovered_records: int
+
+    def settings(self) -> Settings:
+        """The settings again; BadSettings when this code no longer knows one of them."""
+        try:
+            return msgspec.convert(self.values, Settings)
+        except msgspec.ValidationError as error:
+            raise BadSettings(f"the settings of {self.id} are of other code: {error}") from None
 
 
 class OrderRecord(msgspec.Struct, frozen=True, tag="order"):
@@ -303,10 +316,17 @@ Record = (
     | IncidentRecord
 )
 
-_encoder = (
-    msgspec.json.Encoder()
-)  # keeps the order of keys: sums over them must come out the same when replayed
+# The order of keys is kept as it was: sums over them must come out the same when replayed.
+_encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """The settings as a start record keeps them."""
+    values: dict[str, Any] = msgspec.json.decode(
+        msgspec.json.encode(msgspec.structs.replace(settings, store=StoreSettings()))
+    )
+    return values
 
 
 def encode(record: Record) -> bytes:
