@@ -18,6 +18,7 @@ from configs.schema.settings import Settings
 PROFILES = Path(__file__).parent / "profiles"
 PREFIX = "WHYDESK__"
 MOST_BYTES = 1_000_000
+LONGEST = 600
 
 
 class SettingsError(ValueError):
@@ -52,14 +53,12 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raw = path.read_bytes()
         if len(raw) > MOST_BYTES:
             raise SettingsError(f"{path}: {len(raw)} bytes is too long for a profile (at most {MOST_BYTES})")
-        node = yaml.compose(raw.decode("utf-8-sig"), Loader=yaml.SafeLoader)
-        values = yaml.safe_load(raw.decode("utf-8-sig"))
+        text = raw.decode("utf-8-sig")
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: is not UTF-8 text") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{path}: is not YAML: {_one_line(error)}") from None
+    node, values = _parse(text, str(path), "YAML")
     if values is None:
         return {}, {}
     if not isinstance(values, dict):
@@ -67,6 +66,21 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     lines: dict[str, str] = {}
     _note_lines(node, "$", path, lines)
     return values, lines
+
+
+def _parse(text: str, where: str, what: str) -> tuple[Any, Any]:
+    """The tree and the values. References are refused: one could contain itself, or a billion others."""
+    reference = None
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                reference = event
+        if reference is None:
+            return yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise SettingsError(f"{where}: is not {what}: {_one_line(error)}") from None
+    line = reference.start_mark.line + 1 if reference.start_mark else 1
+    raise SettingsError(f"{where} line {line}: *{reference.anchor} is a reference; write the value itself")
 
 
 def convert(values: dict[str, Any], lines: Mapping[str, str], path: Path) -> Settings:
@@ -81,8 +95,11 @@ def _note_lines(node: Any, at: str, path: Path, lines: dict[str, str]) -> None:
     """Walk the YAML tree; a key that stands twice is refused, for the second would silently win."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            name = f"{at}.{key.value}"
             where = f"{path} line {key.start_mark.line + 1}"
+            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+                shown = repr(key.value) if isinstance(key, yaml.ScalarNode) else f"a {key.id}"
+                raise SettingsError(f"{where}: {shown} cannot be a key; expected a name such as desk")
+            name = f"{at}.{key.value}"
             if name in lines:
                 raise SettingsError(f"{where}: {name[2:]} is set twice, first at {lines[name]}")
             lines[name] = where
@@ -95,33 +112,34 @@ def _note_lines(node: Any, at: str, path: Path, lines: dict[str, str]) -> None:
 
 def _lay_over(values: dict[str, Any], lines: dict[str, str], name: str, text: str) -> None:
     keys = name[len(PREFIX) :].lower().split("__")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"environment {name}: is not a YAML value: {_one_line(error)}") from None
+    _, value = _parse(text, f"environment {name}", "a YAML value")
     place = values
-    for key in keys[:-1]:
+    for depth, key in enumerate(keys[:-1], start=1):
+        lines.setdefault("$." + ".".join(keys[:depth]), f"environment {name}")
         place = place.setdefault(key, {})
         if not isinstance(place, dict):
             raise SettingsError(f"environment {name}: {key} is a value, not a section")
     place[keys[-1]] = value
-    lines["$." + ".".join(keys)] = f"environment {name}"
+    at = "$." + ".".join(keys)
+    for inside in [known for known in lines if known.startswith((f"{at}.", f"{at}["))]:
+        del lines[inside]
+    lines[at] = f"environment {name}"
 
 
 def _explain(message: str, values: dict[str, Any], lines: Mapping[str, str], path: Path) -> str:
     """msgspec's words, with the place in the file, the value found, and the nearest known key."""
     said, _, at = message.partition(" - at `")
     at = at.rstrip("`") or "$"
-    unknown = re.search(r"unknown field `(.+)`", said)
+    unknown = re.search(r"unknown field `(.*)`", said, re.DOTALL)
     if unknown:
         key = unknown.group(1)
         near = difflib.get_close_matches(key, _known_keys(at), n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(_known_keys(at))}"
         full = f"{at}.{key}"
-        return f"{lines.get(full, path)}: unknown key {full[2:]}{hint}"
-    where = _where(at, lines, path)
-    found = _found(at, values)
-    return f"{where}: {at[2:] or 'settings'}: {said[0].lower()}{said[1:]}{found}"
+        return _short(f"{_where(full, lines, path)}: unknown key {full[2:]}{hint}")
+    if said.startswith(("Expected", "Invalid", "Object")):  # msgspec's words, not a name of ours
+        said = said[0].lower() + said[1:]
+    return _short(f"{_where(at, lines, path)}: {at[2:] or 'settings'}: {said}{_found(at, values)}")
 
 
 def _known_keys(at: str) -> list[str]:
@@ -141,11 +159,11 @@ def _element(kind: Any) -> Any:
 
 def _where(at: str, lines: Mapping[str, str], path: Path) -> str:
     """The line of the key, or of the nearest section around it that stands in the file."""
-    while at != "$":
+    while at:
         for known, where in lines.items():
             if known == at or re.sub(r"\[\d+\]", "[...]", known) == at:
                 return where
-        at = re.sub(r"(\.[^.\[]+|\[[^\]]*\])$", "", at)
+        at = at[: max(at.rfind("."), at.rfind("["), 0)]
     return str(path)
 
 
@@ -153,10 +171,23 @@ def _found(at: str, values: Any) -> str:
     for part in re.findall(r"[^.\[\]$]+", at):
         if isinstance(values, dict) and part in values:
             values = values[part]
+        elif isinstance(values, list) and part.isdecimal() and int(part) < len(values):
+            values = values[int(part)]
         else:
             return ""
-    return f", was {values!r}" if not isinstance(values, dict | list) else ""
+    if isinstance(values, dict | list):
+        return ""
+    try:
+        return f", was {values!r}"
+    except ValueError:  # an integer of thousands of digits
+        return ""
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
+
+
+def _short(message: str) -> str:
+    """One line, however long the key or the value that somebody wrote."""
+    line = " ".join(message.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."

@@ -123,12 +123,15 @@ def narrowed(anchor: Anchor, **filters: str) -> Anchor:
 
 
 class Reader:
-    """Reads records for one answer, each only once. Checking an answer takes a fresh one."""
+    """Reads records for one answer, each only once. Checking an answer reads each cited record afresh.
 
-    def __init__(self, journal: Journal) -> None:
+    What a search gave is kept: the chain is append-only, and a year of decisions takes a while to decode.
+    """
+
+    def __init__(self, journal: Journal, searched: "Reader | None" = None) -> None:
         self.journal = journal
         self._records: dict[str, Record | None] = {}
-        self._tallies: dict[str, Tally] = {}
+        self._tallies: dict[str, Tally] = dict(searched._tallies) if searched else {}
         self._currency: str | None = None
 
     def record(self, record_id: str) -> Record | None:
@@ -158,10 +161,11 @@ class Reader:
         asked = dict(part.split("=", 1) for part in rest.split("&") if "=" in part)
         within = {name: value for name, value in asked.items() if name not in ("outcome", "refused_by")}
         narrow = {name: asked[name] for name in ("outcome", "refused_by") if name in asked}
-        if "refused_by" in narrow or ("outcome" in narrow and "since" in asked):
-            whole = self.tally(f"{kind}?{'&'.join(f'{k}={v}' for k, v in within.items())}")
-            chosen = [r for r in whole.records if _has(r, narrow)]
-            return Tally(tuple(chosen), asked, whole.whole)
+        around = f"{kind}?{'&'.join(f'{k}={v}' for k, v in within.items())}"
+        # a part of what has been read already is not read again; by itself an outcome has its index
+        if narrow and (around in self._tallies or "refused_by" in narrow):
+            whole = self.tally(around)
+            return Tally(tuple(r for r in whole.records if _has(r, narrow)), asked, whole.whole)
         period = _period(asked)
         most = MOST.get(kind, 100)
         found = self.find(

@@ -13,10 +13,13 @@ from engine.core.domain.errors import BadQuestion
 from explain.claims import Period
 from explain.units import MONTHS, day
 
-_FULL = "january february march april may june july august september october november december".split()
+_FULL = [
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+]  # fmt: skip
 _NUMBER = {name: place + 1 for place, name in enumerate(_FULL)}
 _NUMBER |= {name.lower(): place + 1 for place, name in enumerate(MONTHS)} | {"sept": 9}
-_WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 _MONTH = rf"(?P<month>{'|'.join(sorted(_NUMBER, key=len, reverse=True))})\.?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
@@ -59,7 +62,10 @@ def find_period(text: str, today: date) -> Found:
     return Found(None, text)
 
 
-_CLOCK = re.compile(r"(?:\bat\s+|(?<=\d)t)?(?<![\d:])(\d{1,2}):(\d{2})(?::\d{2})?(?:\.\d+)?\s*(?:z\b|utc\b|\+00:00)?", re.ASCII)
+_CLOCK = re.compile(
+    r"(?:\bat\s+|(?<=\d)t)?(?<![\d:])(\d{1,2}):(\d{2})(?::\d{2})?(?:\.\d+)?\s*(?:z\b|utc\b|\+00:00)?",
+    re.ASCII,
+)
 
 
 def find_clock(text: str) -> tuple[time | None, str]:
@@ -107,7 +113,8 @@ def _slashes(match: re.Match[str], today: date) -> Period:
     one, two, year = int(match["one"]), int(match["two"]), int(match["year"])
     if one <= 12 and two <= 12 and one != two:
         raise BadQuestion(
-            f"{match[0].strip()} can be read in two ways: write {year}-{two:02d}-{one:02d} or {year}-{one:02d}-{two:02d}"
+            f"{match[0].strip()} can be read in two ways: write {year}-{two:02d}-{one:02d}"
+            f" or {year}-{one:02d}-{two:02d}"
         )
     found = date(year, one, two) if two > 12 else date(year, two, one)
     return Period(found, found)
@@ -206,6 +213,11 @@ _RELATIVE: dict[str, Callable[[date], Period]] = {
 }
 
 
+def _after(period: Period, today: date) -> Period:
+    end = max(today, period.last)
+    return Period(min(period.last + timedelta(days=1), end), end)
+
+
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w.-]){_ON}{pattern}(?![\w-])(?!\.\d)", re.ASCII)
 
@@ -253,7 +265,7 @@ _RANGES: list[tuple[re.Pattern[str], Callable[[Period, Period, date], Period]]] 
     ),
     (
         re.compile(rf"\bafter\s+(?P<first>{_ANY}){_END}", re.ASCII),
-        lambda first, last, today: Period(min(first.last + timedelta(days=1), max(today, first.last)), max(today, first.last)),
+        lambda first, last, today: _after(first, today),
     ),
     (
         re.compile(rf"\bbefore\s+(?P<first>{_ANY}){_END}", re.ASCII),

@@ -176,7 +176,9 @@ def _decided_in(question: Question, reader: Reader) -> tuple[CycleRecord, ...]:
         since = question.period.since.replace(
             hour=question.clock.hour, minute=question.clock.minute, microsecond=0
         )
-        one = _cycle(reader, question.instrument, since=since, until=question.period.until, newest_first=False)
+        one = _cycle(
+            reader, question.instrument, since=since, until=question.period.until, newest_first=False
+        )
         return (one,) if one else ()
     found = reader.tally(_days(question).record).records
     return tuple([record for record in found if isinstance(record, CycleRecord)])
@@ -206,9 +208,10 @@ def _nothing(
 
 
 def _why_entry(question: Question, reader: Reader) -> Evidence:
-    found = [c for c in _entered_in(question, reader) if _side_fits(c, question.side)]
+    entered = _entered_in(question, reader)
+    found = [cycle for cycle in entered if _side_fits(cycle, question.side)]
     if found:
-        several = len(found) > 1 and question.period is not None and question.side is None
+        several = 1 < len(found) == len(entered) and question.period is not None
         among = (
             tally("cycle", question.period, instrument=question.instrument, outcome="entered")
             if several
@@ -217,8 +220,7 @@ def _why_entry(question: Question, reader: Reader) -> Evidence:
         return _entry(found[0], reader)._replace(among=among)
     if question.period is None:
         never = ("no_entry_ever", tally("cycle", instrument=question.instrument, outcome="entered"))
-        other = _entered_in(question, reader)
-        return _entry(other[0], reader) if other else _nothing(question, reader, never)
+        return _entry(entered[0], reader) if entered else _nothing(question, reader, never)
     return _instead(question, reader, ("no_entry", _days(question)))
 
 
@@ -425,7 +427,10 @@ def _holding(cycle: CycleRecord, reader: Reader) -> Holding | None:
 
 
 def _trades(question: Question, reader: Reader) -> Evidence:
-    first, newest = _cycle(reader, question.instrument, newest_first=False), _cycle(reader, question.instrument)
+    first, newest = (
+        _cycle(reader, question.instrument, newest_first=False),
+        _cycle(reader, question.instrument),
+    )
     if first is None or newest is None:
         return _nothing(question, reader)
     period = question.period or _whole(first.at, newest.at)

@@ -140,9 +140,7 @@ def _bound_size(cycle: CycleRecord) -> list[Claim]:
     place = next((i for i, step in enumerate(size.steps) if step.name == size.bound_by), None)
     if place is None:
         return []
-    return [
-        Claim("size", {"cycle": _on(cycle), "step": Anchor(cycle.id, f"result.size.steps[{place}]")})
-    ]
+    return [Claim("size", {"cycle": _on(cycle), "step": Anchor(cycle.id, f"result.size.steps[{place}]")})]
 
 
 def _passed(cycle: CycleRecord) -> list[Claim]:
@@ -157,7 +155,9 @@ def _passed(cycle: CycleRecord) -> list[Claim]:
 
 
 def _has_distance(check: Check) -> bool:
-    return check.unit not in (*FLAGS, "issues") and check.limit != 0 and check.value < NEVER
+    """Whether it can be near its limit, and tells of risk when it is: the gate's own figure and all limits."""
+    told = check.tier != "signal" or check.name == "confidence"
+    return told and check.unit not in FLAGS and check.limit != 0 and check.value < NEVER
 
 
 def _filled(entry: Entry) -> list[Claim]:
@@ -253,8 +253,17 @@ def _parts(trade: TradeRecord) -> list[Claim]:
 
 def _look(look: Look) -> list[Claim]:
     cycle = look.cycle
-    missing = [Claim(look.missing[0], {_role(look.missing[0]): look.missing[1]})] if look.missing else []
-    return missing + _DONE[cycle.result.outcome](look)
+    return _missing(look.missing) + _DONE[cycle.result.outcome](look)
+
+
+def _missing(missing: tuple[str, Anchor] | None) -> list[Claim]:
+    """What was looked for and is not there; of one day it is said as of a day."""
+    if missing is None:
+        return []
+    sentence, anchor = missing
+    if sentence in ("no_decision", "no_entry", "no_exit") and _one_day(anchor):
+        sentence = f"{sentence}_day"
+    return [Claim(sentence, {_role(sentence): anchor})]
 
 
 def _role(sentence: str) -> str:
@@ -292,7 +301,9 @@ def _first(cycle: CycleRecord, place: int) -> Claim:
 def _data_issue(cycle: CycleRecord) -> list[Claim]:
     if not cycle.observation.issues:
         return []
-    return [Claim("data_said", {"cycle": _on(cycle), "issue": Anchor(cycle.id, "observation.issues[0]")}, " ")]
+    return [
+        Claim("data_said", {"cycle": _on(cycle), "issue": Anchor(cycle.id, "observation.issues[0]")}, " ")
+    ]
 
 
 def _others(cycle: CycleRecord, places: Sequence[int]) -> list[Claim]:
@@ -310,7 +321,9 @@ def _others(cycle: CycleRecord, places: Sequence[int]) -> list[Claim]:
     claims = [Claim("also", {"cycle": _on(cycle)}), *_list(items)]
     near = cycle.result.nearest
     if near is not None and near.unit not in FLAGS:
-        claims.append(Claim("nearest", {"cycle": _on(cycle), "near": Anchor(cycle.id, "result.nearest")}, " "))
+        claims.append(
+            Claim("nearest", {"cycle": _on(cycle), "near": Anchor(cycle.id, "result.nearest")}, " ")
+        )
     return claims
 
 
@@ -504,12 +517,7 @@ def _event(event: Event) -> list[Claim]:
 
 
 def _nothing(nothing: Nothing) -> list[Claim]:
-    claims: list[Claim] = []
-    if nothing.missing is not None:
-        sentence, anchor = nothing.missing
-        if sentence == "no_decision" and _one_day(anchor):
-            sentence = "no_decision_day"
-        claims.append(Claim(sentence, {_role(sentence): anchor}))
+    claims = _missing(nothing.missing)
     if nothing.first is not None and nothing.last is not None:
         one = "instrument=" in (nothing.missing[1].record if nothing.missing else "")
         roles = {"first": _on(nothing.first), "last": _on(nothing.last)}

@@ -7,7 +7,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
-from enum import StrEnum
 
 import msgspec
 
@@ -15,28 +14,10 @@ from engine.core.domain.errors import BadQuestion
 from engine.core.domain.order import Side
 from explain.claims import Period
 from explain.dates import find_clock, find_period
+from explain.grammar import KNOWN, RULES, Kind
 
 LONGEST = 500
 """Characters of a question."""
-
-
-class Kind(StrEnum):
-    """What is asked."""
-
-    WHY = "why"
-    WHY_ENTRY = "why_entry"
-    WHY_EXIT = "why_exit"
-    WHY_NOT = "why_not"
-    WHY_SIZE = "why_size"
-    WHY_OPEN = "why_open"
-    WHY_HALTED = "why_halted"
-    COUNT = "count"
-    PROFIT = "profit"
-    LAST_TRADE = "last_trade"
-    BEST_TRADE = "best_trade"
-    WORST_TRADE = "worst_trade"
-    STATUS = "status"
-    HELP = "help"
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -73,90 +54,15 @@ HELP = (
     " “why is SP500 still open?”, “how many trades in 2008?”, “worst trade?”. Answers come from the records only."
 )
 
-_WHY = r"(?:why|how come|what made|for what reason|what was the reason|reason|explain|what caused|how did it happen)"
-_NOT = (
-    r"(?:no|not|never|nothing|without|skip\w*|ignor\w*|refus\w*"
-    r"|reject\w*|block\w*|declin\w*|pass(?:ed)? on|miss\w*|prevent\w*|stop(?:ped)? you from|kept? you from|held you back)"
-)
-_BUY = r"(?:buy|buys|buying|bought|long|longed|purchas\w*)"
-_SELL = r"(?:sell|sells|selling|sold)"
-_SHORT = r"(?:short|shorted|shorting)"
-_ENTER = r"(?:enter\w*|entry|entries|open(?:ed|ing)?|get in(?:to)?|got in(?:to)?|go in(?:to)?|took|take)"
-_CLOSE = (
-    r"(?:clos(?:e|ed|ing)|exit\w*|get out|got out|getting out|leave|left|stopped out|take profit|took profit|stop loss"
-    r"|stop-loss|cover(?:ed)?|liquidat\w*|flatten\w*|end(?:ed)?)"
-)
-_TRADE = r"(?:trade\w*|trading|position\w*|signal\w*|act|acted|action\w*|order\w*|move|deal\w*)"
-_MONEY = r"(?:make|made|earn\w*|lose|lost|losing|profit\w*|loss|losses|pnl|p&l|p/l|gain\w*|return\w*|money)"
-
-# The first rule that fits gives the kind. Questions that records cannot answer come first.
-_RULES: tuple[tuple[Kind, str, re.Pattern[str]], ...] = tuple(
-    (kind, event, re.compile(pattern, re.ASCII))
-    for kind, event, pattern in [
-        (Kind.HELP, "future", r"\b(?:will|should i|should we|going to|gonna|forecast for|predict\w*|tomorrow|next (?:day|week|month|year))\b"),
-        (Kind.HELP, "market", rf"\b{_WHY}\b.*\b(?:market|price|index|stock|it)\b.*\b(?:fall|fell|drop\w*|crash\w*|rise|rose|rall\w*|jump\w*|go up|went up|go down|went down|mov\w*)\b"),
-        (Kind.HELP, "market", rf"\b{_WHY}\b(?!.*\b(?:you|we|desk|bot)\b).*\b(?:fall|fell|drop|dropped|crash|crashed|rise|rose|rally|rallied|jumped|go up|went up|go down|went down)\b"),
-        (Kind.WHY_HALTED, "halt", r"\b(?:halt\w*|kill\w*|breaker\w*|stopped trading|stop trading|paus\w*|reducing|shut down)\b"),
-        (Kind.WHY_SIZE, "size", r"\b(?:siz\w+|so (?:much|many|big|large|little|small|few)|that (?:much|many|big|large|little|small|few)|how much did (?:you|we) (?:buy|sell|put)|quantity|amount|bigger|smaller|only)\b"),
-        (Kind.PROFIT, "profit", rf"\b(?:how much|what|how did)\b.*\b{_MONEY}\b"),
-        (Kind.PROFIT, "profit", r"^\W*(?:pnl|p&l|p/l|profits?|profit and loss|net profit|result|results|performance)\b"),
-        (Kind.COUNT, "trades", r"\b(?:how many|number of|count(?: of)?|how often)\b"),
-        (Kind.WHY_OPEN, "open", rf"\b(?:still|not yet)\b.*\b(?:open|hold\w*|held|long|short|in|own|have|running)\b|\bwhy\b.*\b(?:do|are|is|does)\b.*\b(?:hold|holding|own|owning|keep|keeping|held|in a position|in the market|open|long|short)\b|\bwhy\b.*\bdid\b.*\b(?:hold|keep|own)\b"),
-        (Kind.WHY_OPEN, "close", rf"\b{_NOT}\b.*\b(?:{_CLOSE}|{_SELL})\b|\b(?:{_CLOSE}|{_SELL})\b.*\byet\b"),
-        (Kind.WHY_NOT, "buy", rf"\b{_NOT}\b.*\b{_BUY}\b|\b{_WHY} not {_BUY}\b"),
-        (Kind.WHY_NOT, "short", rf"\b{_NOT}\b.*\b{_SHORT}\b"),
-        (Kind.WHY_NOT, "trade", rf"\b{_NOT}\b.*\b(?:{_TRADE}|{_ENTER}|anything|happen\w*|do)\b|\b(?:{_WHY}|what|who)\b.*\b(?:no|not|nothing|skip\w*|ignor\w*|refus\w*|reject\w*|block\w*|declin\w*|miss\w*|prevent\w*|stopped (?:you|us|the))\b|\b(?:refused|rejected|blocked|whynot)\b"),
-        (Kind.WHY_EXIT, "close", rf"\b(?:{_WHY}|when|how|what|who)\b.*\b(?:{_CLOSE}|lose|lost|losing|gone)\b"),
-        (Kind.WORST_TRADE, "worst", r"\b(?:worst|biggest loss|largest loss|biggest loser|most losing)\b"),
-        (Kind.BEST_TRADE, "best", r"\b(?:best|biggest (?:win|winner|gain|profit)|largest (?:win|gain|profit)|most profitable)\b"),
-        (Kind.WHY_EXIT, "sell", rf"\b(?:{_WHY}|when|how)\b.*\b{_SELL}\b"),
-        (Kind.WHY_ENTRY, "short", rf"\b(?:{_WHY}|when|how)\b.*\b(?:go|went|going|open\w*|enter\w*)?\s*{_SHORT}\b"),
-        (Kind.WHY_ENTRY, "buy", rf"\b(?:{_WHY}|when|how)\b.*\b{_BUY}\b"),
-        (Kind.WHY_ENTRY, "enter", rf"\b(?:{_WHY}|when|how)\b.*\b{_ENTER}\b"),
-        (Kind.LAST_TRADE, "last", r"\b(?:last|latest|most recent|newest|previous)\b.*\b(?:trade|deal|position|exit)\b"),
-        (Kind.WHY_ENTRY, "trade", rf"\b{_WHY}\b.*\b{_TRADE}\b"),
-        (Kind.STATUS, "status", r"\b(?:status|positions?|holding|what (?:do|did) (?:you|we) (?:hold|own)|equity|balance|what(?:'s| is) open)\b"),
-        (Kind.WHY_EXIT, "close", rf"^\W*{_CLOSE}\b"),
-        (Kind.WHY, "decide", rf"\b(?:{_WHY}|what happened|what did (?:you|we) do|what was decided|decid\w+|decision)\b"),
-    ]
-)  # fmt: skip
-
 _REFUSED = {
     "future": "The records say what was decided and why. They do not say what will come, and nobody here guesses.",
     "market": "The records hold the desk's decisions and the prices it saw, not the causes of market moves.",
 }
 
-_RECORD = re.compile(r"(?<![\w-])(?:(?:d|c|f|t|tr|o|i|cmd|r|s|a)-[0-9a-z]+(?:-[0-9a-z]+)*|wd[0-9a-z]{20,30})(?![\w-])")
+_RECORD = re.compile(
+    r"(?<![\w-])(?:(?:d|c|f|t|tr|o|i|cmd|r|s|a)-[0-9a-z]+(?:-[0-9a-z]+)*|wd[0-9a-z]{20,30})(?![\w-])"
+)
 _DAYS_AND_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9_/.&-]*")
-
-_KNOWN = frozenset(
-    """
-    a about above act acted action actions after again against ago all also am amount an and any anything are as at away
-    back bad be because been before being below best between big bigger biggest block blocked bot bought but buy buying
-    buys by call came can cause caused check checks close closed closes closing come count cover covered daily day days
-    deal deals decide decided decision decisions declined desk did didn didnt do does doesn doesnt doing don done dont
-    down earn earned else end ended enter entered entering entries entry equity even ever every exactly exit exited
-    exiting exits explain far few flat for from full gain gained gains get getting give go going gone good got had halt
-    halted halting happen happened happens has hasn hasnt have haven havent having held help here hold holding holds
-    hour hours how i ignore ignored in instead into is isn isnt it its just keep keeping kept kill killed large largest
-    last latest leave leaving left less liquidate little long longer look lose losing loss losses lost made make making
-    many market me miss missed missing money month months more most move much my n't near net never newest no not nothing
-    now number of off often on once one only open opened opening or order ordered orders our out over p own owning part
-    pass passed past pause paused performance please pnl position positions possible prevent prevented previous price
-    profit profitable profits purchase purchased put quantity quarter reason reasons recent recently record recorded
-    records reducing refuse refused refusing reject rejected rejecting resize result results return returns right run
-    running s second see sell selling sells shares short shorted shorting should show shut side signal signals since size sized sizes sizing skip
-    skipped skipping small smaller so sold some something state status still stop stopped stopping such suddenly system t
-    take taken takes taking tell than that the their them then there these they thing this those till time times to today
-    told too took trade traded trader trades trading trailing triggered under until units up us utc very was wasn wasnt
-    way we week weeks went were weren werent what whats when where which while who whole whose why whynot whywas will win
-    winner winning with within without worst would year years yes yesterday yet you your target stop-loss loss winner
-    explained story reasoning kind come how's why's what's that's it's actually really hi hello hey thanks thank loser
-    ok okay d ll re ve m c'mon hey was'nt whydesk deciding average fill filled fills fee fees slippage cost costs paid
-    january february march april may june july august september october november december jan feb mar apr jun jul aug
-    sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday during ignoring nobody
-    """.split()
-)  # fmt: skip
 
 
 def normalised(text: str) -> str:
@@ -172,7 +78,9 @@ def parse(text: str, scope: Scope, now: datetime | None = None) -> Question:
     """Read a question. `now` is what "today" counts from; the newest record when it is not given."""
     plain = normalised(text)
     if len(plain) > LONGEST or len(text) > LONGEST * 4:
-        return Question(Kind.HELP, refusal=f"A question may have at most {LONGEST} characters, this one has more.")
+        return Question(
+            Kind.HELP, refusal=f"A question may have at most {LONGEST} characters, this one has more."
+        )
     if not plain:
         return Question(Kind.HELP, refusal=HELP)
     try:
@@ -219,13 +127,15 @@ def _expanded(text: str) -> str:
     >>> _expanded("why didn't you, why wasnt it")
     'why did not you, why was not it'
     """
-    return " ".join(re.sub(r"(?<=[a-z])n't\b|\b(do|does|did|was|is|has|have|were)nt\b", r"\1 not", text).split())
+    return " ".join(
+        re.sub(r"(?<=[a-z])n't\b|\b(do|does|did|was|is|has|have|were)nt\b", r"\1 not", text).split()
+    )
 
 
 def _kind(text: str, record: str) -> tuple[Kind, str]:
     if record and not re.search(r"\b(?:siz\w+|much|quantity|not|no)\b", text):
         return Kind.WHY, "record"
-    for kind, event, pattern in _RULES:
+    for kind, event, pattern in RULES:
         if pattern.search(text):
             return kind, event
     return (Kind.WHY, "record") if record else (Kind.HELP, "help")
@@ -281,9 +191,9 @@ def _folded(text: str) -> str:
 
 def _match(typed: str, by_fold: dict[str, str], *, fuzzy: bool) -> str:
     folded = _folded(typed)
-    if folded in by_fold and (typed.casefold() not in _KNOWN or typed == by_fold[folded]):
+    if folded in by_fold and (typed.casefold() not in KNOWN or typed == by_fold[folded]):
         return by_fold[folded]
-    if not fuzzy or len(folded) < 4 or typed.casefold() in _KNOWN or folded.isdigit():
+    if not fuzzy or len(folded) < 4 or typed.casefold() in KNOWN or folded.isdigit():
         return ""
     near = [name for fold, name in by_fold.items() if len(fold) >= 4 and _one_edit(folded, fold)]
     return near[0] if len(near) == 1 else ""
@@ -342,24 +252,30 @@ _OBJECT = re.compile(
 def _strange(plain: str, rest: str) -> str:
     """A word that stands where an instrument does, or is written like one, and is none."""
     for word in re.findall(r"\b[A-Z][A-Z0-9]{1,9}(?:[/-][A-Z0-9]{2,9})?\b", plain):
-        if word.casefold() not in _KNOWN and not plain.isupper() and word.casefold() in rest:
+        if word.casefold() not in KNOWN and not plain.isupper() and word.casefold() in rest:
             return str(word)
     for word in _OBJECT.findall(rest):
-        if word.rstrip(".-/&") not in _KNOWN and not _looks_known(word):
+        if word.rstrip(".-/&") not in KNOWN and not _looks_known(word):
             return str(word.rstrip(".-/&"))
     return ""
 
 
 def _looks_known(word: str) -> bool:
     """An ordinary word in another form, or one of the desk's own words."""
-    stems = {word, word.rstrip("s"), word.removesuffix("ed"), word.removesuffix("ing"), word.removesuffix("ly")}
-    return not _KNOWN.isdisjoint(stems) or bool(re.fullmatch(r"\d.*|.*'.*", word))
+    stems = {
+        word,
+        word.rstrip("s"),
+        word.removesuffix("ed"),
+        word.removesuffix("ing"),
+        word.removesuffix("ly"),
+    }
+    return not KNOWN.isdisjoint(stems) or bool(re.fullmatch(r"\d.*|.*'.*", word))
 
 
 def _residue(rest: str) -> tuple[str, ...]:
     """Words that play no part in what was understood; at most five are named."""
     words = re.findall(r"[^\W_][\w&/.-]*", rest)
-    left = [w.rstrip(".-/&") for w in words if w.rstrip(".-/&") not in _KNOWN and not _looks_known(w)]
+    left = [w.rstrip(".-/&") for w in words if w.rstrip(".-/&") not in KNOWN and not _looks_known(w)]
     return tuple(_unique(w[:30] for w in left))[:5]
 
 

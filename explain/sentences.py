@@ -301,6 +301,17 @@ TABLE: dict[str, Sentence] = {
         "No decision to enter {instrument(days):name} is recorded from {since(days):day} to {until(days):day}.",
         lambda o: not any(r.result.outcome == "entered" for r in o.days.records) and o.days.whole,
     ),
+    "no_entry_day": Sentence(
+        "No decision to enter {instrument(days):name} is recorded on {since(days):day}.",
+        lambda o: (
+            not any(r.result.outcome == "entered" for r in o.days.records)
+            and o.days.asked["since"] == o.days.asked["until"]
+        ),
+    ),
+    "no_exit_day": Sentence(
+        "No trade in {instrument(trades):name} was closed on {since(trades):day}.",
+        lambda o: not o.trades.records and o.trades.asked["since"] == o.trades.asked["until"],
+    ),
     "no_exit": Sentence(
         "No trade in {instrument(trades):name} was closed from {since(trades):day} to {until(trades):day}.",
         lambda o: not o.trades.records,
@@ -344,7 +355,7 @@ TABLE: dict[str, Sentence] = {
     ),
     # --- a size ---
     "size_of": Sentence(
-        "{cycle.instrument:name} at {cycle.at:when} {cycle.id:id}: {cycle.result.size.quantity:units}, worth"
+        "{cycle.instrument:name} at {cycle.at:when} {cycle.id:id}: size {cycle.result.size.quantity:units}, worth"
         " {cycle.result.size.weight:share} of equity, bound by {cycle.result.size.bound_by:name}."
     ),
     "step": Sentence(

@@ -206,7 +206,21 @@ UNITS: dict[str, Callable[[Any], str]] = {
     "holding": _chosen(buy="long", sell="short"),
 }
 NUMBERS = frozenset(
-    "share change points price money gain units score reading bars count issues yes state when day".split()
+    {
+        "share",
+        "change",
+        "points",
+        "price",
+        "money",
+        "gain",
+        "units",
+        "score",
+        "reading",
+        "bars",
+        "count",
+        "issues",
+    }
+    | {"yes", "state", "when", "day"}
 )
 """Units whose values are figures: everything that can be compared, dates too."""
 GAPS = {"share": "points"}

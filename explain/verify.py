@@ -20,10 +20,15 @@ GLUE = ("\n", "; ", ", ", " ", "")
 
 
 def faults(
-    text: str, figures: Sequence[Figure], citations: Sequence[str], draft: Draft, journal: Journal
+    text: str,
+    figures: Sequence[Figure],
+    citations: Sequence[str],
+    draft: Draft,
+    journal: Journal,
+    searched: Reader | None = None,
 ) -> tuple[str, ...]:
-    """What is wrong with an answer; nothing when the records bear it out."""
-    reader = Reader(journal)
+    """What is wrong with an answer; nothing when the records bear it out. Searches already made are not repeated."""
+    reader = Reader(journal, searched)
     found = [fault for claim in draft.claims for fault in _misbound(claim, reader)]
     try:
         said = compose(draft.claims, TABLE, reader)

@@ -61,7 +61,7 @@ def checked(draft: Draft, kind: str, reader: Reader) -> Answer:
         figures=said.figures,
         citations=said.records,
     )
-    wrong = faults(answer.text, answer.figures, answer.citations, draft, reader.journal)
+    wrong = faults(answer.text, answer.figures, answer.citations, draft, reader.journal, reader)
     return _withheld(kind, wrong) if wrong else answer
 
 

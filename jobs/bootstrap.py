@@ -77,7 +77,7 @@ async def open_engine(
     orders = OrderManager(writer, venue, store, clock)
     goes_on = max(recovered.state.last_bars.values(), default=first_bar)
     await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
-    repaired = await repair_orders(writer, venue, clock.now())
+    repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
     control = Control(writer, journal, store, orders, clock)
     desk = LiveDesk(writer, control, bus)
     parts = Parts(

@@ -7,6 +7,7 @@ the first chart is drawn, and without pyplot: no window, no global state.
 import io
 import re
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -129,7 +130,7 @@ def _svg(draw: "Callable[[Axes], None]", describe: str, height: float = HEIGHT) 
     from matplotlib.figure import Figure
     from matplotlib.ticker import ScalarFormatter
 
-    settings = {
+    settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "whydesk",
         "font.family": "sans-serif",
@@ -166,5 +167,7 @@ def _inline(text: str, describe: str) -> str:
     drawing = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", drawing, count=1)
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", drawing)
-    safe = describe.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return drawing.replace("<svg", f'<svg role="img" aria-label="{safe}"', 1)
+    drawing = re.sub(
+        r' id="\w+?_\d+"', "", drawing
+    )  # the page holds several drawings, and ids must be unique
+    return drawing.replace("<svg", f'<svg role="img" aria-label="{escape(describe)}"', 1)

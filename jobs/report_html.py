@@ -34,9 +34,9 @@ class Figure(NamedTuple):
 FIGURES = (
     Figure("Return", "total_return", "percent", "after the last bar, of the starting capital"),
     Figure("Return a year", "cagr", "percent", "compounded; none below one year"),
-    Figure("Volatility a year", "annual_volatility", "percent", "sample deviation of returns per bar, times the root of bars a year"),
+    Figure("Volatility a year", "annual_volatility", "percent", "sample deviation of a bar's return, annualised"),
     Figure("Sharpe", "sharpe", "number", "mean return over that deviation; no risk-free rate"),
-    Figure("Sharpe, 95 % from", "sharpe_ci_low", "number", "standard error of Mertens (2002), bars taken as independent"),
+    Figure("Sharpe, 95 % from", "sharpe_ci_low", "number", "standard error of Mertens (2002), independent bars"),
     Figure("Sharpe, 95 % to", "sharpe_ci_high", "number", "the same"),
     Figure("Sortino", "sortino", "number", "shortfalls over all bars, not the losing ones only"),
     Figure("Deepest fall", "max_drawdown", "percent", "from an earlier high, the capital included"),
@@ -148,12 +148,12 @@ def percent(value: float | None) -> str:
     >>> percent(0.1234), percent(None)
     ('12.3 %', '–')
     """
-    return "–" if value is None else f"{value * 100:,.1f} %".replace("-", "−")
+    return "–" if value is None else f"{round(value * 100, 1) + 0.0:,.1f} %".replace("-", "−")
 
 
 def number(value: float | None) -> str:
     """Two decimals, and a minus sign that is one."""
-    return "–" if value is None else f"{value:,.2f}".replace("-", "−")
+    return "–" if value is None else f"{round(value, 2) + 0.0:,.2f}".replace("-", "−")
 
 
 def money(value: float | None) -> str:

@@ -3,19 +3,21 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from bot.app import Bot
 from configs.schema.desk import TIMEFRAME_MS
 from configs.schema.settings import Settings
 from engine.core.domain.ids import from_epoch_ms
-from engine.core.domain.records import CycleRecord
+from engine.core.domain.records import CycleRecord, Record
 from engine.data.replay import ReplayFeed
 from engine.store.lock import hold
 from jobs.bootstrap import Engine, open_engine
 from jobs.clocks import ReplayClock, WallClock
+from jobs.console import bot_over
 from jobs.daily_report import DayReport
 from jobs.home import Home
 from jobs.output import say, show
@@ -89,18 +91,29 @@ async def run_replay(
             first_bar=first,
             deadline_ms=settings.models.deadline_ms if speed else None,
         )
+        clock.turn(max(engine.writer.state.last_bars.values(), default=first))
         reporters.append(Reporter(engine, settings.desk.cash, tell))
         try:
-            await _run(engine, pace)
-            await reporters[0].finish()
+            await reporters[0].catch_up()
+            talk = bot_over(engine.desk, engine.journal, settings, clock, _remember(engine)) if chat else None
+            await _run(engine, pace, talk)
+            if not engine.loop.stopping:  # a day that a signal cut short is reported when it is over
+                await reporters[0].finish()
             return _done(engine, reporters[0])
         finally:
             pace.stop()
             engine.close()
 
 
-async def _run(engine: Engine, pace: ReplayPace) -> None:
-    """Until the feed ends; SIGINT and SIGTERM let the moment under way finish."""
+def _remember(engine: Engine) -> Callable[[Record], Awaitable[object]]:
+    async def remember(record: Record) -> None:
+        await engine.writer.write([record])
+
+    return remember
+
+
+async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None) -> None:
+    """Until the feed ends; SIGINT and SIGTERM let the moment under way finish. The chat ends with the desk."""
 
     def stop() -> None:
         engine.loop.stop()
@@ -110,8 +123,16 @@ async def _run(engine: Engine, pace: ReplayPace) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError, RuntimeError):  # no signals here, on some systems
             loop.add_signal_handler(each, stop)
+    talking = asyncio.create_task(talk.run()) if talk else None
     pace.start()
-    await engine.loop.run()
+    try:
+        await engine.loop.run()
+    finally:
+        if talk and talking:
+            talking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await talking
+            await talk.tell_waiting()
 
 
 def _done(engine: Engine, reporter: Reporter) -> dict[str, Any]:

@@ -47,9 +47,7 @@ class ReplayPace:
         seconds = max(SHORTEST_S, self._step.total_seconds() / self._speed)
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         self._scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=defaults)
-        self._scheduler.add_job(
-            self._woken.set, IntervalTrigger(seconds=seconds), id="bar", replace_existing=True
-        )
+        self._scheduler.add_job(self._wake, IntervalTrigger(seconds=seconds), id="bar", replace_existing=True)
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -59,17 +57,19 @@ class ReplayPace:
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
 
+    async def _wake(self) -> None:
+        """A coroutine on purpose: a plain function would be called in a thread, where the event may not be set."""
+        self._woken.set()
+
     async def __call__(self, moment: datetime) -> None:
         """Wait until the replay has reached `moment`, then turn its clock there."""
         if self._started is None:
             self._started = (self._monotonic(), moment)
-        while self._speed and not self._stopped and self._reached() < moment:
+        began, first = self._started
+        due = (moment - first).total_seconds()
+        while self._speed and not self._stopped and (self._monotonic() - began) * self._speed < due:
             self._woken.clear()
             await self._woken.wait()
         await asyncio.sleep(0)  # chats and signals get their turn also when nothing waits
-        self._clock.turn(moment)
-
-    def _reached(self) -> datetime:
-        assert self._started is not None
-        began, moment = self._started
-        return moment + timedelta(seconds=(self._monotonic() - began) * self._speed)
+        if not self._stopped:
+            self._clock.turn(moment)

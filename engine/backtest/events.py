@@ -127,7 +127,7 @@ def run_strategy(
 
     A fill at the close that decided is the convention of many engines, and kinder than life: nobody trades at a
     price that is known only when it has passed. Fees are of the traded value, on both sides. BadInput when a
-    wish or a price cannot be meant. An account that is lost trades no more.
+    wish or a price cannot be meant. An account that is worth nothing can only close.
     """
     if not capital > 0:
         raise BadInput(f"capital must be positive, was {capital}")
@@ -200,7 +200,7 @@ class _Desk:
         """Bring the position to `share` of equity at a price; a change of side closes one trade and opens another."""
         account = self.account
         equity = account.equity(price)
-        if equity <= 0:
+        if equity <= 0 and share:
             return
         change = share * equity / price - account.quantity if share else -account.quantity
         if account.quantity and (account.quantity + change) * account.quantity < 0:

@@ -62,7 +62,7 @@ class Stretch(NamedTuple):
 
     `have` is how many bars the live window would hold at the first. Rows before `ready` have no features: the
     window still warms up. `labels` are places in REGIMES, -1 while unknown; `before` those of the row before.
-    `answers` are empty where no model is served, NaN where one does not answer.
+    `answers` are empty where no model is served, NaN where one does not answer; `versions` are the models' hashes.
     """
 
     instrument: str
@@ -75,6 +75,7 @@ class Stretch(NamedTuple):
     before: NDArray[np.int8]
     scores: NDArray[np.float64]
     answers: dict[str, Floats]
+    versions: dict[str, str]
     issues: dict[int, Issues]
 
 
@@ -195,6 +196,7 @@ def _stretch(
         before=before[lead:],
         scores=scores[lead:],
         answers=_answers(features, ready, predictor),
+        versions=predictor.versions() if predictor else {},
         issues=issues,
     )
 
@@ -222,10 +224,10 @@ def tell(series: Series, settings: Settings, predictor: BatchPredictor | None) -
 
 
 def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | None) -> Iterator[Look]:
-    """Rows `start` up to but without `stop` of a stretch, each as a look."""
-    versions = predictor.versions() if predictor else {}
+    """Rows `start` up to but without `stop` of a stretch; `predictor` is asked why where it did not answer."""
     said = [
-        (model, versions[model], answers[start:stop].tolist()) for model, answers in stretch.answers.items()
+        (model, stretch.versions[model], answers[start:stop].tolist())
+        for model, answers in stretch.answers.items()
     ]
     bars = [column[start:stop].tolist() for column in stretch.bars]
     table = zip(
@@ -252,10 +254,14 @@ def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | N
             features=dict(zip(NAMES, features, strict=True)) if ready else {},
             regime=_regime(label, before, scores) if ready else None,
         )
-        predictions = tuple([Prediction(model, version, told[row - start]) for model, version, told in said])
-        if predictor and any([p.probability != p.probability for p in predictions]):
-            predictions = predictor.predict(observation)  # which gives the reason
-        yield Look(bar, observation, predictions)
+        answers = [(model, version, told[row - start]) for model, version, told in said]
+        whole = all(answer == answer for _, _, answer in answers)
+        if predictor is not None and not whole:
+            yield Look(bar, observation, predictor.predict(observation))
+        else:
+            yield Look(
+                bar, observation, tuple([Prediction(m, v, a if a == a else None) for m, v, a in answers])
+            )
 
 
 def _regime(label: int, before: int, scores: list[float]) -> RegimeEstimate | None:

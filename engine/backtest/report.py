@@ -331,11 +331,11 @@ def _per_regime(result: Result, equity: Floats, first: int) -> tuple[dict[str, A
         labels = names[result.moments.regimes[first:]].tolist()
         stretches = {row.label: row for row in returns_by(equity, labels)} if labels else {}
     trades = {row.key: row for row in by_regime(result.trades, result.regimes)}
-    rows = []
-    for name in (*REGIMES, "unknown"):
-        if name in stretches or name in trades:
-            rows.append({"regime": name} | _bars(stretches.get(name)) | _closed(trades.get(name)))
-    return tuple(rows)
+    return tuple(
+        {"regime": name} | _bars(stretches.get(name)) | _closed(trades.get(name))
+        for name in (*REGIMES, "unknown")
+        if name in stretches or name in trades
+    )
 
 
 def _per_year(result: Result, equity: Floats, first: int) -> tuple[dict[str, Any], ...]:
@@ -385,7 +385,7 @@ def _when(end_ms: np.int64 | int) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value * 100:.1f} %"
+    return "-" if value is None else f"{round(value * 100, 1) + 0.0:.1f} %"
 
 
 def _figure(value: float | None) -> str:

@@ -127,6 +127,9 @@ class _Walk:
         self._identity = Identity(settings, settings_hash(settings), "")
         self._book = Book(settings)
         self._known = -1
+        self._day = self._last = self._high = 0.0
+        self._keep_day = (1 - settings.risk.halt_daily_loss) * (1 + _NEAR)
+        self._keep_high = (1 - settings.risk.max_drawdown) * (1 + _NEAR)
         self._refresh()
 
     def progress(self, prepared: Prepared) -> Progress:
@@ -301,13 +304,11 @@ class _Walk:
 
     def _refresh(self) -> None:
         """Read the floats from the state again, after it has changed."""
-        portfolio, risk, limits = self.state.portfolio, self.state.risk, self._identity.settings.risk
+        portfolio, risk = self.state.portfolio, self.state.risk
         self._cash = float(portfolio.cash)
         self._held = _Held(portfolio.positions[0]) if portfolio.positions else None
         self._held_bars = portfolio.positions[0].bars_held if portfolio.positions else 0
         self._day, self._last, self._high = map(float, (risk.day_equity, risk.last_equity, risk.high_water))
-        self._keep_day = (1 - limits.halt_daily_loss) * (1 + _NEAR)
-        self._keep_high = (1 - limits.max_drawdown) * (1 + _NEAR)
         self._pending = any(order.request.type is OrderType.MARKET for order in portfolio.orders)
         self._falls_to = max((_price(o) for o in portfolio.orders if not _waits_above(o)), default=0.0)
         self._rises_to = min((_price(o) for o in portfolio.orders if _waits_above(o)), default=float("inf"))

@@ -9,6 +9,8 @@ from engine.core.domain.records import CommandRecord
 from engine.core.domain.risk import RiskState, TradingState
 from engine.core.pipeline import close_by_command
 from engine.core.risk.killswitch import next_state, switched
+from engine.core.risk.system import RANK
+from engine.live.breaker import announce, incident_of
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, HaltRow, Journal, StateStore
@@ -38,25 +40,45 @@ class Control:
         known = self._journal.get(_record_id(command))
         if known is not None and isinstance(known.record, CommandRecord):
             return Outcome(known.record.accepted, known.record.text, known.record.id)
+        if command.kind is CommandKind.RESUME:
+            await self.adopt_row()  # a kill from elsewhere comes first: this goes one step back from it
         if command.kind in SWITCHES:
             return await self._switch(command)
         return await self._close(command)
 
     async def adopt_row(self) -> bool:
-        """Take over a halt that another process wrote; True when there was one."""
+        """Take over a halt that another process wrote, and end what a crash or a full disk left half done.
+
+        True when the state changed. Halted or reducing, no order that adds risk stays open.
+        """
+        await self._finish_breaker()
+        before, risk = self._row, self._writer.state.risk
         row = self._store.halt()
-        risk = self._writer.state.risk
-        if row.version == self._row.version and row.state is risk.trading:
-            return False
-        self._row = row
         if row.state is risk.trading:
-            return False
+            self._row = row
+        elif RANK[row.state] > RANK[risk.trading] and (not row.version or row.version < before.version):
+            # Nobody resumed: a file was removed by hand, or the row is another desk's. The journal's halt holds.
+            self._row = self._store.set_halt(risk.trading, risk.by, risk.why, self._clock.now())
+        else:
+            self._row = row
+            await self._take_over(row, risk)
+        state = self._writer.state.risk
+        await self._after_switch(state.trading, state.why)
+        return state.trading is not risk.trading
+
+    async def _take_over(self, row: HaltRow, risk: RiskState) -> None:
         kind = CommandKind.KILL if row.state is TradingState.HALTED else CommandKind.RESUME
-        command = Command(kind, by=row.by, source="store", key=f"halt-{row.version}", reason=row.reason)
-        risk = self._switched(risk, row.state, command, flatten=False)
-        await self._record(command, True, f"the desk is {row.state}", risk)
-        await self._after_switch(row.state, row.reason)
-        return True
+        key = f"halt-{row.version}-{self._writer.sequence}"
+        command = Command(kind, by=row.by, source="store", key=key, reason=row.reason)
+        flatten = risk.flatten and kind is CommandKind.KILL
+        changed = self._switched(risk, row.state, command, flatten=flatten)
+        await self._record(command, True, f"the desk is {row.state}", changed)
+
+    async def _finish_breaker(self) -> None:
+        """After a crash between the decision that tripped it and the halt row."""
+        incident = incident_of(self._writer.state.risk)
+        if incident is not None and self._journal.get(incident.id) is None:
+            await announce(incident, self._writer, self._store, self._orders)
 
     async def _switch(self, command: Command) -> Outcome:
         risk = self._writer.state.risk

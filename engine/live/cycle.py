@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from configs.schema.settings import Settings
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.accounting.ledger import mark
-from engine.core.domain.ids import cycle_id, decision_id, record_id
+from engine.core.domain.ids import cycle_id, decision_id
 from engine.core.domain.market import Bar, MarketWindow
-from engine.core.domain.records import CycleInputs, CycleRecord, EnsembleState, IncidentRecord
+from engine.core.domain.records import CycleInputs, CycleRecord, EnsembleState
 from engine.core.domain.risk import TradingState
 from engine.core.pipeline import decide, observe
+from engine.live.breaker import announce, incident_of
 from engine.live.orders import OrderManager
 from engine.live.settle import settled
 from engine.live.windows import Windows
@@ -43,7 +44,9 @@ async def run_moment(bars: Sequence[Bar], parts: Parts) -> tuple[CycleRecord, ..
     before = writer.state.risk.trading
     records = look(bars, writer.state, parts)
     await writer.write(records)
-    await _announce_breaker(before, parts)
+    tripped = incident_of(writer.state.risk)
+    if tripped is not None and before is not TradingState.HALTED:
+        await announce(tripped, writer, parts.store, parts.orders)
     for record in records:
         if record.result.orders:
             await parts.orders.submit(record.result.orders)
@@ -87,22 +90,3 @@ def _decide(window: MarketWindow, state: DeskState, parts: Parts) -> CycleRecord
         seed=settings.desk.seed,
     )
     return CycleRecord.of(inputs, decide(inputs), parts.settings_hash, parts.code_version)
-
-
-async def _announce_breaker(before: TradingState, parts: Parts) -> None:
-    """A breaker that tripped in a decision becomes the halt row, an incident, and the end of what could add risk."""
-    risk = parts.writer.state.risk
-    if risk.trading is before or risk.trading is not TradingState.HALTED:
-        return
-    at = parts.clock.now()
-    parts.store.set_halt(TradingState.HALTED, risk.by, risk.why, at)
-    incident = IncidentRecord(
-        id=record_id("i", at, "breaker", risk.why),
-        at=at,
-        name="breaker",
-        text=risk.why,
-        details={},
-        risk=None,
-    )
-    await parts.writer.write([incident])
-    await parts.orders.cancel_risk(risk.why)

@@ -20,7 +20,10 @@ class LiveDesk:
         self.turn = asyncio.Lock()
 
     async def submit(self, command: Command) -> Outcome:
-        """Carry out a command, once for each key."""
+        """Carry out a command, once for each key. Once begun it is finished, also when nobody waits for the answer."""
+        return await asyncio.shield(self._handled(command))
+
+    async def _handled(self, command: Command) -> Outcome:
         async with self.turn:
             return await self._control.handle(command)
 

@@ -45,6 +45,11 @@ class Loop:
         """End after the moment under way."""
         self._stopping.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopping.is_set()
+
     async def run(self) -> None:
         """Every moment that the desk has not yet decided on, then return."""
         decided = self._parts.writer.state.last_bars

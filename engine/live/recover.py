@@ -67,7 +67,10 @@ async def _repair(order: Order, portfolio: Portfolio, venue: Venue, at: datetime
     status, reason = OrderStatus.EXPIRED, "not sent before the restart"
     if choice is Repair.ADOPT:
         assert known is not None
-        status, reason = known.status, "found at the venue after the restart"
+        # What it has filled is told as fills, which also carry the price: until then it is an open order.
+        filling = known.status in (OrderStatus.PARTIAL, OrderStatus.FILLED)
+        status = OrderStatus.ACCEPTED if filling else known.status
+        reason = "found at the venue after the restart"
     elif choice is Repair.SEND:
         answer = await venue.submit(request)
         status, reason = answer.status, answer.reason or "sent again after the restart"

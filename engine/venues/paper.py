@@ -21,6 +21,7 @@ class PaperVenue:
     def __init__(self, settings: Settings) -> None:
         self._book = Book(settings)
         self._settled: dict[str, datetime] = {}
+        self._untold: list[VenueUpdate] = []
 
     def restore(self, state: DeskState) -> None:
         """Take the open orders and positions from the recovered state. Intents were never sent: they are not there."""
@@ -28,6 +29,7 @@ class PaperVenue:
         held = {position.instrument: position.quantity for position in state.portfolio.positions}
         self._book.restore(sent, held)
         self._settled = dict(state.settled)
+        self._untold = []
 
     async def submit(self, order: OrderRequest) -> Submission:
         """Always accepted: what could be refused was refused by the review."""
@@ -35,10 +37,11 @@ class PaperVenue:
         return Submission(OrderStatus.ACCEPTED, venue_id=f"paper-{order.client_id}")
 
     async def cancel(self, client_id: str) -> Submission:
-        """Cancelled at once; an unknown id is refused."""
+        """Cancelled at once; an unknown id is refused. What the end of this order ends is told with the next bars."""
         if self._book.get(client_id) is None:
             return Submission(OrderStatus.REFUSED, reason="no such open order")
-        self._book.cancel(client_id, "cancelled")
+        _, *orphans = self._book.cancel(client_id, "cancelled")
+        self._untold += [VenueUpdate(*orphan) for orphan in orphans]
         return Submission(OrderStatus.CANCELLED)
 
     async def lookup(self, client_id: str) -> Order | None:
@@ -46,8 +49,8 @@ class PaperVenue:
         return self._book.get(client_id)
 
     async def updates(self, bars: Sequence[Bar]) -> Sequence[VenueUpdate]:
-        """What these bars did to the open orders."""
-        told: list[VenueUpdate] = []
+        """What these bars did to the open orders, after what cancels have done since the last ones."""
+        told, self._untold = self._untold, []
         for bar in bars:
             settled = self._settled.get(bar.instrument)
             if settled is None or bar.end > settled:

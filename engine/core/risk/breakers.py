@@ -9,6 +9,9 @@ from engine.core.domain.risk import RiskState, TradingState
 from engine.core.risk.daily import day_loss
 from engine.core.risk.system import drawdown
 
+BREAKER = "breaker"
+"""Who halted the desk, when it was nobody."""
+
 
 def trip(risk: RiskState, equity: float, at: datetime, limits: RiskSettings) -> RiskState:
     """HALTED and flattening when the day's loss or the drawdown reaches its halt limit; else unchanged."""
@@ -21,4 +24,4 @@ def trip(risk: RiskState, equity: float, at: datetime, limits: RiskSettings) -> 
         why = f"drawdown {fall:.2%} is above {limits.max_drawdown:.2%} (risk.max_drawdown)"
     else:
         return risk
-    return replace(risk, trading=TradingState.HALTED, since=at, by="breaker", why=why, flatten=True)
+    return replace(risk, trading=TradingState.HALTED, since=at, by=BREAKER, why=why, flatten=True)

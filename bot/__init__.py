@@ -1,0 +1,1 @@
+"""Where the desk talks with people: commands, alerts, chats. It changes the engine only through the Desk port."""

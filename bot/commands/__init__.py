@@ -1,0 +1,9 @@
+"""Every command, in the order that help lists them."""
+
+from bot.command import Registry
+from bot.commands import help as help_
+from bot.commands import kill, report, status, trades, why
+
+REGISTRY = Registry(
+    (*status.COMMANDS, *trades.COMMANDS, *why.COMMANDS, *report.COMMANDS, *kill.COMMANDS, *help_.COMMANDS)
+)

@@ -1,0 +1,86 @@
+"""/kill, /resume and /close: the wishes that change the engine. Each is one Command through the Desk."""
+
+from bot.command import ChatCommand, Context, Reply
+from bot.people import Role
+from engine.core.domain.commands import Command, CommandKind
+
+LONGEST_REASON = 200
+
+NEXT_STEP = {
+    "halted": "/resume lets it close positions again; a second /resume lets it trade.",
+    "reducing": "It closes positions and opens none. /resume once more to let it trade.",
+    "active": "It trades.",
+}
+"""What may follow, by the state reached."""
+
+
+async def _kill(context: Context, arguments: str) -> Reply:
+    first, _, rest = arguments.partition(" ")
+    flatten = first in ("flatten", "flat")
+    kind = CommandKind.FLATTEN if flatten else CommandKind.KILL
+    return await _switch(context, kind, rest if flatten else arguments)
+
+
+async def _resume(context: Context, arguments: str) -> Reply:
+    return await _switch(context, CommandKind.RESUME, arguments)
+
+
+async def _switch(context: Context, kind: CommandKind, reason: str) -> Reply:
+    outcome = await context.desk.submit(_command(context, kind, reason=reason))
+    state = str(context.desk.status()["state"])
+    text = f"{_sentence(outcome.text)} {_cited(outcome.record)}".rstrip()
+    return Reply(f"{text}\nThe desk is {state}. {NEXT_STEP.get(state, '')}".rstrip(), ok=outcome.accepted)
+
+
+async def _close(context: Context, arguments: str) -> Reply:
+    name, _, reason = arguments.partition(" ")
+    held = {str(position["instrument"]) for position in context.desk.positions()}
+    if not name:
+        return Reply(f"/close takes an instrument. Held: {_listed(held)}.", ok=False)
+    match = next((each for each in held if each.casefold() == name.casefold()), None)
+    if match is None:
+        return Reply(f"There is no position in {name[:32]}. Held: {_listed(held)}.", ok=False)
+    outcome = await context.desk.submit(_command(context, CommandKind.CLOSE, instrument=match, reason=reason))
+    return Reply(f"{_sentence(outcome.text)} {_cited(outcome.record)}".rstrip(), ok=outcome.accepted)
+
+
+def _command(context: Context, kind: CommandKind, *, instrument: str = "", reason: str = "") -> Command:
+    return Command(
+        kind=kind,
+        by=context.person.name,
+        source=context.source,
+        key=context.key,
+        instrument=instrument,
+        reason=reason.strip()[:LONGEST_REASON],
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def _cited(record: str) -> str:
+    return f"[{record}]" if record else ""
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
+
+
+COMMANDS = (
+    ChatCommand(
+        "kill",
+        Role.TRADER,
+        "/kill [flatten] [reason]",
+        "Halt at once; with flatten, close everything too.",
+        _kill,
+    ),
+    ChatCommand("close", Role.TRADER, "/close <instrument> [reason]", "Close one position.", _close),
+    ChatCommand(
+        "resume",
+        Role.OWNER,
+        "/resume [reason]",
+        "From halted to reducing; the second time to active.",
+        _resume,
+    ),
+)

@@ -1,0 +1,53 @@
+"""/status: the state of the desk, its money and what it holds, as of its last bar."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from bot.command import ChatCommand, Context, Reply
+from bot.people import Role
+from explain.units import gain, money, percent, price, quoted, units, when, words
+
+
+async def _status(context: Context, arguments: str) -> Reply:
+    shown = context.desk.status()
+    lines = [_state(shown), _money(shown), *[_position(position) for position in shown["positions"]]]
+    if not shown["positions"]:
+        lines.append("Nothing is held.")
+    if shown["open_orders"]:
+        lines.append(f"{shown['open_orders']} open order(s).")
+    return Reply("\n".join(lines))
+
+
+def _state(shown: dict[str, Any]) -> str:
+    state = f"The desk is {shown['state']}"
+    if shown["since"]:
+        state += f" since {when(datetime.fromisoformat(shown['since']))}"
+    if shown["by"]:
+        state += f", by {words(shown['by'])}"
+    return f"{state}: {quoted(shown['reason'])}." if shown["reason"] else f"{state}."
+
+
+def _money(shown: dict[str, Any]) -> str:
+    as_of = when(datetime.fromisoformat(shown["last_bar"])) if shown["last_bar"] else "no bar yet"
+    return (
+        f"Equity {money(Decimal(shown['equity']))}, cash {money(Decimal(shown['cash']))}, day's loss"
+        f" {percent(max(0.0, shown['day_loss']))}, drawdown {percent(shown['drawdown'])}; as of {as_of},"
+        f" {shown['records']:,} records."
+    )
+
+
+def _position(position: dict[str, Any]) -> str:
+    quantity = Decimal(position["quantity"])
+    side = "Long" if quantity > 0 else "Short"
+    return (
+        f"{side} {units(abs(quantity))} {position['instrument']} at {price(Decimal(position['average_price']))},"
+        f" now {price(Decimal(position['price']))}: {gain(Decimal(position['profit']))} so far, stop"
+        f" {price(Decimal(position['stop']))}, target {price(Decimal(position['target']))}, held for"
+        f" {position['bars_held']} bars [{position['entry']}]"
+    )
+
+
+COMMANDS = (
+    ChatCommand("status", Role.VIEWER, "/status", "State, equity, positions, as of the last bar.", _status),
+)

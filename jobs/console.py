@@ -1,0 +1,86 @@
+"""The terminal as a chat: one question, one command, or a conversation."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bot.app import Bot
+from bot.chat.console import ConsoleChat
+from bot.chat.port import Message
+from bot.people import CONSOLE
+from configs.schema.settings import Settings
+from engine.core.domain.records import Record
+from engine.ports import Clock, Desk, Journal
+from explain.why import why
+from jobs.clocks import WallClock
+from jobs.daily_report import build, last_day
+from jobs.home import Home
+from jobs.opened import Opened, halts, opened
+from jobs.output import show
+from jobs.stored_desk import StoredDesk
+
+
+def ask(root: Path, settings: Settings, question: str, *, as_json: bool) -> int:
+    """Answer one question from the records; 1 when they do not hold the answer."""
+    with opened(Home(root), settings) as desk:
+        began = time.perf_counter()
+        answer = why(question, desk.journal)
+        spent = round((time.perf_counter() - began) * 1000, 3)
+    value: dict[str, Any] = {"answer": answer.text} | msgspec.to_builtins(answer) | {"latency_ms": spent}
+    del value["text"]
+    show(as_json, value, [answer.text])
+    return 1 if answer.refused else 0
+
+
+def command(root: Path, settings: Settings, text: str, *, as_json: bool) -> int:
+    """Carry out one chat command over the store; 1 when it was refused."""
+
+    async def once(bot: Bot) -> Any:
+        return await bot.answer(Message(text, CONSOLE, _session()))
+
+    reply = _over_store(Home(root), settings, once)
+    show(as_json, {"command": text, "ok": reply.ok, "reply": reply.text}, [reply.text])
+    return 0 if reply.ok else 1
+
+
+def chat_over_store(home: Home, settings: Settings) -> None:
+    """Talk until /quit or the end of the input."""
+    _over_store(home, settings, lambda bot: bot.run())
+
+
+def bot_over(
+    desk: Desk,
+    journal: Journal,
+    settings: Settings,
+    clock: Clock,
+    remember: Callable[[Record], Awaitable[object]] | None = None,
+) -> Bot:
+    """The console bot over any desk. `remember` keeps questions and answers, where the journal is ours to write."""
+
+    async def report(day: str) -> str:
+        return "\n".join(build(journal, day or last_day(journal) or "never", settings.desk.cash).lines)
+
+    return Bot(ConsoleChat(_session()), desk, journal, report, clock.now, remember=remember)
+
+
+def _over_store(home: Home, settings: Settings, use: Callable[[Bot], Awaitable[Any]]) -> Any:
+    with opened(home, settings) as seen:
+        return asyncio.run(_with_halts(seen, use))
+
+
+async def _with_halts(seen: Opened, use: Callable[[Bot], Awaitable[Any]]) -> Any:
+    store, clock = halts(seen.home, seen.settings), WallClock()
+    try:
+        desk = StoredDesk(seen.journal, store, seen.settings, clock)
+        return await use(bot_over(desk, seen.journal, seen.settings, clock))
+    finally:
+        store.close()
+
+
+def _session() -> str:
+    """Tells the messages of two runs apart."""
+    return f"{WallClock().now():%Y%m%dT%H%M%S%f}"
