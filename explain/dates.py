@@ -268,7 +268,7 @@ _RANGES: list[tuple[re.Pattern[str], Callable[[Period, Period, date], Period]]] 
         lambda first, last, today: _after(first, today),
     ),
     (
-        re.compile(rf"\bbefore\s+(?P<first>{_ANY}){_END}", re.ASCII),
+        re.compile(rf"(?<!day )\bbefore\s+(?P<first>{_ANY}){_END}", re.ASCII),
         lambda first, last, today: Period(_EARLIEST, max(_EARLIEST, first.first - timedelta(days=1))),
     ),
 ]  # fmt: skip

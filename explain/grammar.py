@@ -78,7 +78,7 @@ _TABLE: tuple[tuple[Kind, str, tuple[str, ...]], ...] = (
         Kind.PROFIT,
         "profit",
         (
-            rf"\b(?:how much|what|how did)\b.*\b{_MONEY}\b",
+            rf"\b(?:how much|what(?! made)|how did)\b.*\b{_MONEY}\b",
             r"^\W*(?:pnl|p&l|p/l|profits?|profit and loss|net profit|results?|performance)\b",
         ),
     ),

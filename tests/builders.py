@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import replace
+
 from configs.schema.desk import DeskSettings, Instrument
 from configs.schema.settings import Settings, settings_hash
 from engine.core.domain.ids import cycle_id, decision_id, order_id, record_id
@@ -243,7 +245,7 @@ def cycle_record(
     result = _result(outcome, cause, at, instrument, asked, held, watched, risk or RiskState())
     for name in result.__struct_fields__:
         if name in changed and name not in ("risk", "ensemble"):
-            result = _replaced(result, name, changed.pop(name))
+            result = replace(result, **{name: changed.pop(name)})
     owned = portfolio(held) if held else portfolio(marks={instrument: Decimal("1240.00")})
     values: dict[str, Any] = {
         "id": cause,
@@ -261,12 +263,6 @@ def cycle_record(
         "result": result,
     }
     return CycleRecord(**(values | changed))
-
-
-def _replaced(result: CycleResult, name: str, value: Any) -> CycleResult:
-    from msgspec.structs import replace
-
-    return replace(result, **{name: value})
 
 
 def _usual_checks(outcome: OutcomeKind) -> tuple[Check, ...]:
@@ -326,14 +322,8 @@ def _result(
         else None,
         orders=orders,
         ensemble=EnsembleState(),
-        risk=risk if risk.last_equity else _replaced_equity(risk),
+        risk=risk if risk.last_equity else replace(risk, last_equity=Decimal("100412.30")),
     )
-
-
-def _replaced_equity(risk: RiskState) -> RiskState:
-    from msgspec.structs import replace
-
-    return replace(risk, last_equity=Decimal("100412.30"))
 
 
 def order_request(
