@@ -123,13 +123,19 @@ def _vote(cycle: CycleRecord, place: int, *, readings: bool) -> Claim:
     signal = next((i for i, s in enumerate(cycle.result.signals) if s.source == source), None)
     if not readings or signal is None or not cycle.result.signals[signal].inputs:
         return Claim("vote", roles)
-    name = _main_reading(cycle.result.signals[signal].inputs)
-    return Claim("vote_on", roles | {"input": Anchor(cycle.id, f"result.signals[{signal}].inputs[{name}]")})
+    inputs = cycle.result.signals[signal].inputs
+    name = _main_reading(inputs)
+    reading = {"input": Anchor(cycle.id, f"result.signals[{signal}].inputs[{name}]")}
+    if f"{name} raw" not in inputs:
+        return Claim("vote_on", roles | reading)
+    raw = {"raw": Anchor(cycle.id, f"result.signals[{signal}].inputs[{name} raw]")}
+    return Claim("vote_of_model", roles | reading | raw)
 
 
 def _main_reading(inputs: dict[str, float]) -> str:
-    """The largest reading; volatility only scales the others and is told last."""
-    said = [name for name in inputs if not name.startswith("vol_")] or list(inputs)
+    """The largest reading; volatility only scales the others, and what a model said raw does not count."""
+    said = [name for name in inputs if not name.startswith("vol_") and not name.endswith(" raw")]
+    said = said or list(inputs)
     return max(said, key=lambda name: abs(inputs[name]))
 
 

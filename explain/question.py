@@ -182,7 +182,7 @@ def _named(plain: str, known: Sequence[str]) -> tuple[list[tuple[str, str]], str
     rest = plain
     for start, end in reversed(taken):
         rest = f"{rest[:start]} {rest[end:]}"
-    return list({name: (typed, name) for typed, name in reversed(found)}.values()), rest
+    return list({name: (typed, name) for typed, name in found}.values()), rest
 
 
 def _folded(text: str) -> str:

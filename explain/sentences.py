@@ -18,6 +18,7 @@ ROLES: dict[str, tuple[str, str]] = {
     "exit_check": ("cycle", r"result\.exits\[\d+\]"),
     "vote": ("cycle", r"result\.forecast\.votes\[\d+\]"),
     "input": ("cycle", r"result\.signals\[\d+\]\.inputs\[[^\]]+\]"),
+    "raw": ("cycle", r"result\.signals\[\d+\]\.inputs\[[^\]]+ raw\]"),
     "near": ("cycle", r"result\.nearest"),
     "step": ("cycle", r"result\.size\.steps\[\d+\]"),
     "issue": ("cycle", r"observation\.issues\[\d+\]"),
@@ -44,6 +45,7 @@ INSIDE = {
     "exit_check": "cycle",
     "vote": "cycle",
     "input": "cycle",
+    "raw": "cycle",
     "near": "cycle",
     "step": "cycle",
     "issue": "cycle",
@@ -96,7 +98,11 @@ TABLE: dict[str, Sentence] = {
     ),
     "vote_on": Sentence(
         "{vote.source:name} {vote.contribution:score} = {vote.weight:share} × {vote.score:score}"
-        " ({key(input):words} {input:reading})",
+        " ({key(input):key} {input:reading})",
+    ),
+    "vote_of_model": Sentence(
+        "{vote.source:name} {vote.contribution:score} = {vote.weight:share} × {vote.score:score}"
+        " ({key(input):key} {input:share}, {key(raw):key} {raw:share})",
     ),
     "regime": Sentence("The regime was {cycle.observation.regime.label:name}."),
     "geometry": Sentence(

@@ -198,6 +198,7 @@ UNITS: dict[str, Callable[[Any], str]] = {
     "name": name,
     "words": words,
     "quoted": quoted,
+    "key": str,
     "id": identity,
     "operator": operator,
     "bought": _chosen(buy="Bought", sell="Sold short"),

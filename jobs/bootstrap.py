@@ -117,7 +117,16 @@ def open_predictor(home: Home, settings: Settings, deadline_ms: int | None) -> N
     served = []
     for name in settings.models.served:
         model, manifest = folder.load_bytes(name)
-        served.append(ServedModel(name, manifest.version, manifest.feature_set, manifest.features, model))
+        served.append(
+            ServedModel(
+                name,
+                manifest.version,
+                manifest.feature_set,
+                manifest.features,
+                model,
+                manifest.calibration,
+            )
+        )
     return OnnxPredictor(served, FEATURE_SET, NAMES, deadline_ms)
 
 

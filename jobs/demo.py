@@ -40,7 +40,7 @@ from jobs.home import Home
 from jobs.output import say, show
 from jobs.progress import Bar, progress_bar
 from jobs.replay_day import Replay, replay
-from jobs.train import train_and_publish
+from jobs.train import train_and_publish, verdict
 from jobs.universe import moment
 
 MODEL = "signal"
@@ -90,10 +90,10 @@ async def _demo(
     card, training = await asyncio.to_thread(
         train_and_publish, home, MODEL, early, settings.models, years.begin
     )
-    scores = training.out_of_sample
+    scores, raw = training.out_of_sample, training.out_of_sample_raw
     say(
-        f"model {card.version}: out of sample log loss {scores.log_loss:.3f} against {scores.log_loss_base:.3f} for "
-        f"always saying the base rate: {'better' if training.better_than_base else 'no better'} than not knowing"
+        f"model {card.version}: out of sample log loss {scores.log_loss:.3f} calibrated ({raw.log_loss:.3f} raw) "
+        f"against {scores.log_loss_base:.3f} for always saying the base rate: {verdict(training)}"
     )
     settings = replace(settings, models=replace(settings.models, served=(MODEL,)))
     told = {name: before(bars, years.end) for name, bars in series.items()}
@@ -108,7 +108,7 @@ async def _demo(
     value = report_summary(report) | {
         "cycles": engine.loop.moments,
         "training": msgspec.to_builtins(training.out_of_sample)
-        | {"better_than_base": training.better_than_base},
+        | {"log_loss_raw": raw.log_loss, "better_than_base": training.better_than_base},
         "journal": {
             "records": sequence,
             "head": head,

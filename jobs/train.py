@@ -21,7 +21,7 @@ from jobs.universe import moment, open_files
 def train_and_publish(
     home: Home, name: str, series: Mapping[str, BarArrays], settings: ModelSettings, at: datetime
 ) -> tuple[Manifest, TrainingReport]:
-    """Purged walk-forward, leak canary, final fit, ONNX with a parity check; then published and put to use."""
+    """Purged walk-forward, calibration, leak canary, final fit, parity check; then published and put to use."""
     trained = train(series, settings)
     report = trained.report
     metrics: dict[str, Any] = msgspec.to_builtins(report)
@@ -43,14 +43,18 @@ def train_and_publish(
             key: metrics[key]
             for key in (
                 "out_of_sample",
+                "out_of_sample_raw",
+                "gain",
                 "better_than_base",
                 "folds",
-                "calibration",
+                "reliability",
+                "reliability_raw",
                 "canary",
                 "gains",
                 "base_rate",
             )
         },
+        calibration=report.calibration,
         parity=report.parity.largest_difference,
         created_at=at,
     )
@@ -85,15 +89,24 @@ def main(
 
 def lines(manifest: Manifest, report: TrainingReport) -> list[str]:
     """The card in a few lines, the honest one first."""
-    scores, counts = report.out_of_sample, report.counts
-    verdict = "better" if report.better_than_base else "NO better"
+    scores, raw, counts = report.out_of_sample, report.out_of_sample_raw, report.counts
+    judged = [fold for fold in report.folds if fold.scores is not None]
     return [
         f"{manifest.name} {manifest.version}: {report.question}",
         f"  {counts.used:,} rows of {', '.join(report.instruments)}, {report.first} to {report.last}",
-        f"  out of sample: log loss {scores.log_loss:.4f}, always saying the base rate {scores.log_loss_base:.4f}: "
-        f"{verdict} than not knowing",
+        f"  out of sample: log loss {scores.log_loss:.4f} calibrated ({raw.log_loss:.4f} raw), always saying the base "
+        f"rate {scores.log_loss_base:.4f}: {verdict(report)}",
+        f"  judged on {scores.rows:,} rows in {len(judged)} of {len(report.folds)} folds, each calibrated by the folds "
+        "before it; the first has none and only teaches",
         f"  accuracy {scores.accuracy:.1%} against {scores.majority:.1%} for the commoner answer, AUC "
         + ("none" if scores.auc is None else f"{scores.auc:.3f}"),
+        f"  served through slope {report.calibration.slope:.3f} and intercept {report.calibration.intercept:+.3f} of "
+        "the log odds (slope 1 is taken at its word, 0 not heard)",
         f"  shuffled answers give AUC {report.canary.auc:.3f} (a leak would show here)",
         f"  the exported file answers within {report.parity.largest_difference:.1e} of the trees",
     ]
+
+
+def verdict(report: TrainingReport) -> str:
+    """Whether the calibrated model knows anything, in words."""
+    return f"{'better' if report.better_than_base else 'NO better'} than not knowing"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -65,28 +65,25 @@ def write_csv(path: Path, bars: BarArrays, step: timedelta = DAY) -> Path:
     return path
 
 
-def brisk(*names: str, lot: str = "0.001", participation: float = 0.05, **risk: float) -> Settings:
+def brisk(*names: str, lot: str = "0.001", participation: float = 0.05, **risk: Any) -> Settings:
     """Settings that enter whenever they may and leave within days: many orders in few bars."""
-    wide = RiskSettings(
-        **{
-            "max_entries_per_instrument": 1000,
-            "max_daily_entries": 1000,
-            "max_consecutive_losses": 1000,
-            "max_drawdown": 0.9,
-            "halt_daily_loss": 0.9,
-            "max_daily_loss": 0.9,
-            "max_daily_turnover": 100.0,
-            "max_gross": 1.0,
-            **risk,
-        }
-    )
+    wide = {
+        "max_entries_per_instrument": 1000,
+        "max_daily_entries": 1000,
+        "max_consecutive_losses": 1000,
+        "max_drawdown": 0.9,
+        "halt_daily_loss": 0.9,
+        "max_daily_loss": 0.9,
+        "max_daily_turnover": 100.0,
+        "max_gross": 1.0,
+    }
     return Settings(
         desk=DeskSettings(instruments=tuple(Instrument(name=name, lot=Decimal(lot)) for name in names)),
         decision=DecisionSettings(
             confidence=0.5, stop_atr=0.8, target_atr=0.8, max_bars=4, cooldown_bars=0, blocked_regimes=()
         ),
         sizing=SizingSettings(kelly_fraction=1.0, target_volatility=1.0),
-        risk=wide,
+        risk=RiskSettings(**wide | risk),
         execution=ExecutionSettings(participation=participation),
     )
 

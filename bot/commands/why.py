@@ -2,24 +2,24 @@
 
 from bot.command import ChatCommand, Context, Reply
 from bot.people import Role
-from explain.why import answer_record, why
+from explain.question import Kind
+from explain.why import Answer, answer_record, why
 
 
 async def _why(context: Context, arguments: str) -> Reply:
-    return await _answer(context, _asked("why", arguments))
+    """ "/why SP500" and "/why did you buy?" go without the word that the command has said already."""
+    answer = why(arguments, context.journal)
+    if answer.kind == Kind.HELP and arguments:
+        answer = why(f"why {arguments}", context.journal)
+    return await _told(context, arguments, answer)
 
 
 async def _why_not(context: Context, arguments: str) -> Reply:
-    return await _answer(context, f"why no trade in {arguments}" if arguments else "why no trade")
+    question = f"why no trade in {arguments}" if arguments else "why no trade"
+    return await _told(context, question, why(question, context.journal))
 
 
-def _asked(word: str, arguments: str) -> str:
-    """The question as a sentence: "/why SP500" lacks its verb, free text does not."""
-    return arguments if len(arguments.split()) > 3 or not arguments else f"{word} {arguments}"
-
-
-async def _answer(context: Context, question: str) -> Reply:
-    answer = why(question, context.journal)
+async def _told(context: Context, question: str, answer: Answer) -> Reply:
     if context.remember is not None:
         await context.remember(answer_record(answer, question, context.person.name, context.now()))
     return Reply(answer.text, ok=not answer.refused)

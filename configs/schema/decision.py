@@ -24,6 +24,11 @@ class AlphaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     predicted_gain: Annotated[float, Meta(gt=0, le=100)] = 4.0
     """Score for each unit that the served probability lies above one half."""
 
+    def __post_init__(self) -> None:
+        twice = sorted({name for name in self.enabled if self.enabled.count(name) > 1})
+        if twice:
+            raise ValueError(f"enabled: {', '.join(twice)} is listed twice")
+
 
 class EnsembleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How votes are weighted: `equal`, `hedge` (with fixed share) or `bayes`."""

@@ -24,7 +24,7 @@ from engine.core.domain.instrument import exact
 from engine.core.domain.market import Bar, BarArrays, Floats, MarketWindow, QualityIssue
 from engine.core.domain.records import Observation
 from engine.core.domain.regime import REGIMES, RegimeEstimate
-from engine.core.domain.signal import Prediction
+from engine.core.domain.signal import Answers, Prediction
 from engine.core.features.build import build_matrix
 from engine.core.features.registry import NAMES
 from engine.core.market.quality import check_bar, robust_sigma
@@ -45,7 +45,7 @@ _end = attrgetter("bar.end")
 class BatchPredictor(Predictor, Protocol):
     """Served models that can also answer for many bars at once."""
 
-    def predict_many(self, matrix: NDArray[np.float64]) -> dict[str, Floats]:
+    def predict_many(self, matrix: NDArray[np.float64]) -> dict[str, Answers]:
         """The answers for the rows of a feature matrix, by model; NaN where `predict` would be absent."""
 
 
@@ -62,7 +62,8 @@ class Stretch(NamedTuple):
 
     `have` is how many bars the live window would hold at the first. Rows before `ready` have no features: the
     window still warms up. `labels` are places in REGIMES, -1 while unknown; `before` those of the row before.
-    `answers` are empty where no model is served, NaN where one does not answer; `versions` are the models' hashes.
+    `answers` are empty where no model is served, NaN where one does not answer; `raw` is what they were before
+    calibration; `versions` are the models' hashes.
     """
 
     instrument: str
@@ -75,6 +76,7 @@ class Stretch(NamedTuple):
     before: NDArray[np.int8]
     scores: NDArray[np.float64]
     answers: dict[str, Floats]
+    raw: dict[str, Floats]
     versions: dict[str, str]
     issues: dict[int, Issues]
 
@@ -184,6 +186,7 @@ def _stretch(
     before = np.concatenate((labels[:1], labels[:-1]))
     before = np.where(before == _UNKNOWN, labels, before).astype(np.int8)
     features = matrix[lead:]
+    said = _answers(features, ready, predictor)
     closes = series.bars.close[max(0, start - 1) : stop - 1]
     return Stretch(
         instrument=series.instrument,
@@ -195,7 +198,8 @@ def _stretch(
         labels=_blind(labels[lead:], ready),
         before=before[lead:],
         scores=scores[lead:],
-        answers=_answers(features, ready, predictor),
+        answers={model: told.probability for model, told in said.items()},
+        raw={model: told.raw for model, told in said.items()},
         versions=predictor.versions() if predictor else {},
         issues=issues,
     )
@@ -208,12 +212,15 @@ def _blind(labels: NDArray[np.int8], ready: int) -> NDArray[np.int8]:
 
 def _answers(
     features: NDArray[np.float64], ready: int, predictor: BatchPredictor | None
-) -> dict[str, Floats]:
+) -> dict[str, Answers]:
     if predictor is None:
         return {}
     blank = np.full(ready, np.nan)
     found = predictor.predict_many(features[ready:])
-    return {model: np.concatenate((blank, answers)) for model, answers in found.items()}
+    return {
+        model: Answers(*(np.concatenate((blank, column)) for column in answers))
+        for model, answers in found.items()
+    }
 
 
 def tell(series: Series, settings: Settings, predictor: BatchPredictor | None) -> Iterator[Look]:
@@ -226,7 +233,7 @@ def tell(series: Series, settings: Settings, predictor: BatchPredictor | None) -
 def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | None) -> Iterator[Look]:
     """Rows `start` up to but without `stop` of a stretch; `predictor` is asked why where it did not answer."""
     said = [
-        (model, stretch.versions[model], answers[start:stop].tolist())
+        (model, stretch.versions[model], answers[start:stop].tolist(), stretch.raw[model][start:stop].tolist())
         for model, answers in stretch.answers.items()
     ]
     bars = [column[start:stop].tolist() for column in stretch.bars]
@@ -254,14 +261,15 @@ def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | N
             features=dict(zip(NAMES, features, strict=True)) if ready else {},
             regime=_regime(label, before, scores) if ready else None,
         )
-        answers = [(model, version, told[row - start]) for model, version, told in said]
-        whole = all(answer == answer for _, _, answer in answers)
+        answers = [(model, version, told[row - start], raw[row - start]) for model, version, told, raw in said]
+        whole = all(answer == answer for _, _, answer, _ in answers)
         if predictor is not None and not whole:
             yield Look(bar, observation, predictor.predict(observation))
         else:
-            yield Look(
-                bar, observation, tuple([Prediction(m, v, a if a == a else None) for m, v, a in answers])
-            )
+            predictions = [
+                Prediction(m, v, a if a == a else None, raw=r if r == r else None) for m, v, a, r in answers
+            ]
+            yield Look(bar, observation, tuple(predictions))
 
 
 def _regime(label: int, before: int, scores: list[float]) -> RegimeEstimate | None:

@@ -31,7 +31,7 @@ from engine.core.domain.portfolio import Portfolio, Position
 from engine.core.domain.records import EnsembleState, OutcomeKind, Record
 from engine.core.domain.regime import REGIMES
 from engine.core.domain.risk import TradingState
-from engine.core.execution.book import Book
+from engine.core.execution.book import Book, acts_as
 from engine.core.features.registry import NAMES
 from engine.core.pipeline import FEATURE_SET
 from engine.core.risk.daily import day_of, open_day
@@ -309,7 +309,7 @@ class _Walk:
         self._held = _Held(portfolio.positions[0]) if portfolio.positions else None
         self._held_bars = portfolio.positions[0].bars_held if portfolio.positions else 0
         self._day, self._last, self._high = map(float, (risk.day_equity, risk.last_equity, risk.high_water))
-        self._pending = any(order.request.type is OrderType.MARKET for order in portfolio.orders)
+        self._pending = any(acts_as(order) is OrderType.MARKET for order in portfolio.orders)
         self._falls_to = max((_price(o) for o in portfolio.orders if not _waits_above(o)), default=0.0)
         self._rises_to = min((_price(o) for o in portfolio.orders if _waits_above(o)), default=float("inf"))
 

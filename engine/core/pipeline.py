@@ -82,10 +82,12 @@ def describe(window: MarketWindow, rows: tuple[dict[str, float], ...], settings:
 def decide(inputs: CycleInputs) -> CycleResult:
     """Signals, forecast, proposal, size, review and order plan, each with its reasons. Pure and total."""
     look = _look(inputs)
+    if look.position is not None:
+        return _stay_or_leave(
+            look, look.position
+        )  # while the window warms up too: a halt must be able to close
     if look.forecast is None:
         return _not_ready(look)
-    if look.position is not None:
-        return _stay_or_leave(look, look.position)
     return _enter_or_not(look, look.forecast)
 
 

@@ -9,21 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.core.domain.errors import Refused
-from engine.core.domain.market import Floats
 from engine.core.domain.records import Observation
-from engine.core.domain.signal import Prediction
+from engine.core.domain.signal import Answers, Prediction
+from engine.core.maths.calibration import Calibration
 from engine.core.maths.rows import Rows, row32, rows32
 from engine.inference.session import Session
 
 
 class ServedModel(NamedTuple):
-    """A registered model: `version` is the hash of `model`, `features` the order of its inputs."""
+    """A registered model: `version` is the hash of `model`, `features` the order of its inputs.
+
+    `calibration` is what its answers are put through before anyone hears them.
+    """
 
     name: str
     version: str
     feature_set: str
     features: tuple[str, ...]
     model: bytes
+    calibration: Calibration
 
 
 class NoPredictor:
@@ -37,7 +41,7 @@ class NoPredictor:
         """Nothing is said."""
         return ()
 
-    def predict_many(self, matrix: NDArray[np.float64]) -> dict[str, Floats]:
+    def predict_many(self, matrix: NDArray[np.float64]) -> dict[str, Answers]:
         """Nothing is said."""
         return {}
 
@@ -86,7 +90,7 @@ class OnnxPredictor:
             return self._absent(f"feature {self._names[int(np.argmin(np.isfinite(row[0])))]} is not finite")
         return tuple(self._ask(model, session, row, asked) for model, session in self._served)
 
-    def predict_many(self, matrix: NDArray[np.float64]) -> dict[str, Floats]:
+    def predict_many(self, matrix: NDArray[np.float64]) -> dict[str, Answers]:
         """The answers for the rows of a feature matrix, by model; NaN where `predict` would be absent.
 
         Bit for bit what `predict` says of each row alone.
@@ -95,10 +99,10 @@ class OnnxPredictor:
         whole = np.isfinite(rows).all(axis=1)
         found = {}
         for model, session in self._served:
-            answers = np.full(len(rows), np.nan)
-            answers[whole] = session.many(rows[whole])
-            answers[~((answers >= 0) & (answers <= 1))] = np.nan
-            found[model.name] = answers
+            raw = np.full(len(rows), np.nan)
+            raw[whole] = session.many(rows[whole])
+            raw[~((raw >= 0) & (raw <= 1))] = np.nan
+            found[model.name] = Answers(model.calibration.probabilities(raw), raw)
         return found
 
     def _ask(self, model: ServedModel, session: Session, row: Rows, asked: float) -> Prediction:
@@ -114,7 +118,7 @@ class OnnxPredictor:
             return Prediction(model.name, model.version, None, reason)
         if not 0 <= answer <= 1:
             return Prediction(model.name, model.version, None, f"answered {answer}, which is no probability")
-        return Prediction(model.name, model.version, answer)
+        return Prediction(model.name, model.version, model.calibration.probability(answer), raw=answer)
 
     def _absent(self, reason: str) -> tuple[Prediction, ...]:
         return tuple(Prediction(model.name, model.version, None, reason) for model, _ in self._served)

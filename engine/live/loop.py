@@ -52,6 +52,8 @@ class Loop:
 
     async def run(self) -> None:
         """Every moment that the desk has not yet decided on, then return."""
+        async with self._desk.turn:
+            await self._control.adopt_row()  # a halt does not wait for the next bar
         decided = self._parts.writer.state.last_bars
         # All of a moment's cycles are durable together or not at all, so the newest bar is the place to go on.
         async for bars in self._feed.stream(after=max(decided.values(), default=self._begin)):

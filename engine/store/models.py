@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from engine.core.domain.errors import BadInput, Refused
+from engine.core.maths.calibration import Calibration
 
 _MODEL, _MANIFEST, _CURRENT = "model.onnx", "manifest.json", "current"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,63}")
@@ -50,7 +51,7 @@ class Label(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that must be known of a model to use it, judge it and make it again.
 
-    `features` are in the order of its columns; `parity` is the largest difference between what the trained
+    `features` are in the order of its columns; `calibration` is what its answers are put through; `parity` is the largest difference between what the trained
     model and the exported file answered; `metrics` hold the folds.
     """
 
@@ -63,6 +64,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     label: Label
     params: dict[str, Any]
     metrics: dict[str, Any]
+    calibration: Calibration
     parity: float
     created_at: datetime
 

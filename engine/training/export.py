@@ -2,7 +2,8 @@
 
 onnxmltools writes a classifier with labels and a probability for each class, and names the graph at random. Serving
 needs one number and twice the speed, so the same trees are put into a regressor node, whose sum a sigmoid turns
-into the probability. A model that then answers differently from the trees by more than `TOLERANCE`, or answers
+into the probability. The calibration stands beside the trees as a note: it is applied after the graph, but another
+calibration is another version, and the version is the hash of the file. A model that then answers differently from the trees by more than `TOLERANCE`, or answers
 differently when asked row by row, is refused.
 """
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.core.domain.errors import Refused
+from engine.core.maths.calibration import Calibration
 from engine.core.maths.rows import Rows, rows32
 from engine.training.boosting import SEED, probabilities, splits
 

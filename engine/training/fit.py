@@ -2,6 +2,10 @@
 
 Nothing is tuned and nothing is chosen here, so the out-of-sample rows are out of sample. The same walk-forward is
 run once more on shuffled answers: if it finds skill there, the rows leak, and nothing may be published.
+
+Trees are too sure of themselves, so what is served is their answer after a calibration that was learned from the
+walk-forward answers, never from rows that the trees had seen. To judge that honestly, each fold is calibrated by the
+answers of the folds before it that were known by then. The first fold has none: it teaches and is not judged.
 """
 
 from collections.abc import Mapping
@@ -17,27 +21,34 @@ from engine.core.domain.errors import BadData, Refused
 from engine.core.domain.market import BarArrays, Floats, Ints
 from engine.core.features.registry import NAMES, feature_set_version
 from engine.core.labels.weights import walk_forward
+from engine.core.maths.calibration import Calibration, calibrate
 from engine.training.boosting import SEED, fit, gains, probabilities
 from engine.training.dataset import Counts, Dataset, assemble
 from engine.training.export import Parity, export
-from engine.training.scores import CalibrationBin, Scores, auc_error, calibration, score
+from engine.training.scores import Gain, ReliabilityBin, Scores, area_under_curve, auc_error, gain, reliability, score
 
 QUESTION = "probability that the upper barrier is reached before the lower one, given that one of them is"
 EMBARGO_SHARE = 0.01  # of all bars (Lopez de Prado 2018, section 7.4.2)
-MINIMUM_ROWS = 50  # that a fold may be learned from or judged by
+MINIMUM_ROWS = 50  # that a fold may be learned from, judged by or calibrated with
 CANARY_SIGMAS = 4.0
 CANARY_FLOOR = 0.05
 
 
 class FoldReport(msgspec.Struct, frozen=True):
-    """One step of the walk forward: days are UTC, `purged` rows lay between training and test."""
+    """One step of the walk forward: days are UTC, `purged` rows lay between training and test.
+
+    `raw` is what the trees said; `calibration` was learned from earlier folds, and `scores` are after it. Both are
+    None where too little was known by then.
+    """
 
     train_rows: int
     purged: int
     train_last: str
     test_first: str
     test_last: str
-    scores: Scores
+    raw: Scores
+    calibration: Calibration | None
+    scores: Scores | None
 
 
 class Canary(msgspec.Struct, frozen=True):
@@ -49,7 +60,12 @@ class Canary(msgspec.Struct, frozen=True):
 
 
 class TrainingReport(msgspec.Struct, frozen=True):
-    """Everything that can be said of a model before it is served. `out_of_sample` joins the folds."""
+    """Everything that can be said of a model before it is served.
+
+    `out_of_sample` joins the folds that were calibrated by earlier ones, `out_of_sample_raw` is of the same rows
+    without calibration. `calibration` is what is served: learned from the answers of all folds.
+    `better_than_base` asks for a gain of more than two standard errors.
+    """
 
     question: str
     instruments: tuple[str, ...]
@@ -63,8 +79,12 @@ class TrainingReport(msgspec.Struct, frozen=True):
     embargo_bars: int
     folds: tuple[FoldReport, ...]
     out_of_sample: Scores
+    out_of_sample_raw: Scores
+    gain: Gain
     better_than_base: bool
-    calibration: tuple[CalibrationBin, ...]
+    calibration: Calibration
+    reliability: tuple[ReliabilityBin, ...]
+    reliability_raw: tuple[ReliabilityBin, ...]
     canary: Canary
     parity: Parity
     gains: dict[str, float]
@@ -86,7 +106,10 @@ def train(series: Mapping[str, BarArrays], settings: ModelSettings) -> Trained:
     """
     data = assemble(series, settings)
     embargo = round(EMBARGO_SHARE * data.moments.size)
-    folds, said, base, judged = _walk(data, data.target, settings, embargo)
+    walk = _walk(data, data.target, settings, embargo)
+    judged = ~np.isnan(walk.calibrated)
+    if not judged.any():
+        raise _too_few(int(np.count_nonzero(walk.answered)), settings)
     canary = _canary(data, settings, embargo)
     if not canary.passed:
         raise Refused(
@@ -95,7 +118,9 @@ def train(series: Mapping[str, BarArrays], settings: ModelSettings) -> Trained:
         )
     booster = fit(data.rows, data.target, data.weight, settings)
     model, parity = export(booster, data.rows)
-    scores = score(said[judged], base[judged], data.target[judged])
+    raw, said, base, target = walk.raw[judged], walk.calibrated[judged], walk.base[judged], data.target[judged]
+    gained = gain(said, base, target, data.weight[judged])
+    heard = walk.answered
     report = TrainingReport(
         question=QUESTION,
         instruments=data.instruments,
@@ -107,10 +132,14 @@ def train(series: Mapping[str, BarArrays], settings: ModelSettings) -> Trained:
         counts=data.counts,
         base_rate=round(float(np.average(data.target, weights=data.weight)), 6),
         embargo_bars=embargo,
-        folds=folds,
-        out_of_sample=scores,
-        better_than_base=scores.log_loss < scores.log_loss_base,
-        calibration=calibration(said[judged], data.target[judged]),
+        folds=walk.folds,
+        out_of_sample=score(said, base, target),
+        out_of_sample_raw=score(raw, base, target),
+        gain=gained,
+        better_than_base=gained.sure,
+        calibration=calibrate(walk.raw[heard], data.target[heard], data.weight[heard]),
+        reliability=reliability(said, target),
+        reliability_raw=reliability(raw, target),
         canary=canary,
         parity=parity,
         gains=gains(booster, NAMES),
@@ -119,22 +148,35 @@ def train(series: Mapping[str, BarArrays], settings: ModelSettings) -> Trained:
 
 
 class Walk(NamedTuple):
-    """The folds, and for each row what was said of it, what the base rate said, and whether it was judged."""
+    """The folds, and for each row what the trees said of it, that after calibration, and what the base rate said.
+
+    NaN where nothing was said.
+    """
 
     folds: tuple[FoldReport, ...]
-    said: Floats
+    raw: Floats
+    calibrated: Floats
     base: Floats
-    judged: NDArray[np.bool_]
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """The rows of all test blocks."""
+        return ~np.isnan(self.raw)
 
 
 def _walk(data: Dataset, target: NDArray[np.bool_], settings: ModelSettings, embargo: int) -> Walk:
-    said, base = np.full(target.size, np.nan), np.full(target.size, np.nan)
+    raw, calibrated, base = (np.full(target.size, np.nan) for _ in range(3))
     reports = []
     for fold in walk_forward(data.start, data.end, settings.folds, embargo):
         _enough(int(fold.train.sum()), int(fold.test.sum()), settings)
         booster = fit(data.rows[fold.train], target[fold.train], data.weight[fold.train], settings)
-        said[fold.test] = probabilities(booster, data.rows[fold.test])
+        heard = fold.train & ~np.isnan(raw)  # purged like the training rows: what came of them was known
+        raw[fold.test] = probabilities(booster, data.rows[fold.test])
         base[fold.test] = np.average(target[fold.train], weights=data.weight[fold.train])
+        learned = None
+        if np.count_nonzero(heard) >= MINIMUM_ROWS:
+            learned = calibrate(raw[heard], target[heard], data.weight[heard])
+            calibrated[fold.test] = learned.probabilities(raw[fold.test])
         reports.append(
             FoldReport(
                 train_rows=int(fold.train.sum()),
@@ -142,20 +184,22 @@ def _walk(data: Dataset, target: NDArray[np.bool_], settings: ModelSettings, emb
                 train_last=_day(data, int(data.end[fold.train].max())),
                 test_first=_day(data, int(data.start[fold.test].min())),
                 test_last=_day(data, int(data.start[fold.test].max())),
-                scores=score(said[fold.test], base[fold.test], target[fold.test]),
+                raw=score(raw[fold.test], base[fold.test], target[fold.test]),
+                calibration=learned,
+                scores=score(calibrated[fold.test], base[fold.test], target[fold.test]) if learned else None,
             )
         )
     if not reports:
         raise _too_few(int(target.size), settings)
-    return Walk(tuple(reports), said, base, ~np.isnan(said))
+    return Walk(tuple(reports), raw, calibrated, base)
 
 
 def _canary(data: Dataset, settings: ModelSettings, embargo: int) -> Canary:
-    """Shuffle the answers, then do all the rest as before."""
+    """Shuffle the answers, then do all the rest as before. The trees are what could leak: they are asked raw."""
     shuffled = np.random.default_rng(SEED).permutation(data.target)
     walk = _walk(data, shuffled, settings, embargo)
-    answers = shuffled[walk.judged]
-    auc = score(walk.said[walk.judged], walk.base[walk.judged], answers).auc
+    answers = shuffled[walk.answered]
+    auc = area_under_curve(walk.raw[walk.answered], answers)
     tolerance = max(CANARY_FLOOR, CANARY_SIGMAS * auc_error(answers))
     found = 0.5 if auc is None else auc
     return Canary(auc=found, tolerance=round(tolerance, 6), passed=abs(found - 0.5) <= tolerance)

@@ -27,7 +27,19 @@ class Scores(msgspec.Struct, frozen=True):
     majority: float
 
 
-class CalibrationBin(msgspec.Struct, frozen=True):
+class Gain(msgspec.Struct, frozen=True):
+    """How much less the forecasts cost than the base rate, in nats a row, and the standard error of that."""
+
+    log_loss: float
+    error: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is more than chance gives to one in forty."""
+        return self.log_loss > 2 * self.error
+
+
+class ReliabilityBin(msgspec.Struct, frozen=True):
     """Rows with neighbouring forecasts: what was said on average, and how often it came true."""
 
     rows: int
@@ -55,8 +67,23 @@ def score(probability: Floats, base: Floats, target: Answers) -> Scores:
 
 def log_loss(probability: Floats, target: Answers) -> float:
     """Return the mean negative log likelihood in nats."""
+    return float(_losses(probability, target).mean())
+
+
+def gain(probability: Floats, base: Floats, target: Answers, weight: Floats) -> Gain:
+    """Return what the forecasts save over the base rate; a row is as much of a witness as its `weight`.
+
+    >>> half = np.full(4, 0.5)
+    >>> gain(half, half, np.array([True, False, True, False]), np.ones(4))
+    Gain(log_loss=0.0, error=0.0)
+    """
+    saved = _losses(base, target) - _losses(probability, target)
+    return Gain(_rounded(saved.mean()), _rounded(saved.std() / np.sqrt(weight.sum())))
+
+
+def _losses(probability: Floats, target: Answers) -> Floats:
     given = np.clip(np.where(target, probability, 1.0 - probability), _SMALLEST, 1.0)
-    return float(-np.log(given).mean())
+    return np.asarray(-np.log(given), dtype=np.float64)
 
 
 def area_under_curve(probability: Floats, target: Answers) -> float | None:
@@ -82,11 +109,11 @@ def auc_error(target: Answers) -> float:
     return float(np.sqrt((ups + downs + 1) / (12.0 * ups * downs)))
 
 
-def calibration(probability: Floats, target: Answers, bins: int = 10) -> tuple[CalibrationBin, ...]:
+def reliability(probability: Floats, target: Answers, bins: int = 10) -> tuple[ReliabilityBin, ...]:
     """Return equally filled bins from the lowest forecast to the highest."""
     order = np.argsort(probability, kind="stable")
     return tuple(
-        CalibrationBin(int(part.size), _rounded(probability[part].mean()), _rounded(target[part].mean()))
+        ReliabilityBin(int(part.size), _rounded(probability[part].mean()), _rounded(target[part].mean()))
         for part in np.array_split(order, bins)
         if part.size
     )

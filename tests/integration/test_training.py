@@ -97,7 +97,7 @@ def test_every_bar_is_accounted_for() -> None:
     parts = counts.used + counts.timed_out + counts.without_features + counts.unfinished + counts.unmeasured
     assert counts.bars == parts == 8000
     assert counts.without_features == 2 * (WARM_UP - 1)
-    assert sum(each.rows for each in trained().report.calibration) == trained().report.out_of_sample.rows
+    assert sum(each.rows for each in trained().report.reliability) == trained().report.out_of_sample.rows
 
 
 def test_features_end_at_the_close_and_answers_begin_after_it() -> None:

@@ -60,12 +60,10 @@ def place_orders(portfolio: Portfolio, requests: Sequence[OrderRequest]) -> Port
 
 
 def apply_order(portfolio: Portfolio, record: OrderRecord) -> Portfolio:
-    """Move the order along its table; one that can no longer fill is forgotten."""
+    """Move the order along its table; one that can no longer fill is forgotten, and late news do not bring it back."""
     order = _find(portfolio, record.request.client_id)
     if order is None:
-        if not record.status.open:
-            return portfolio
-        order = Order(record.request, record.status)
+        return portfolio
     order = replace(order, status=moved(order.status, record.status))
     return _without_spent_plans(_put(portfolio, order))
 

@@ -61,11 +61,11 @@ def _time(watch: Watch) -> Check:
 
 
 def _trailing(watch: Watch) -> Check | None:
-    """None while the trailing exit is switched off."""
-    distance = watch.settings.trail_atr
+    """None while the trailing exit is switched off, or the range it is measured in is not known."""
+    distance = watch.settings.trail_atr * watch.atr
     if not distance:
         return None
-    level = watch.position.best - watch.position.side.sign * exact(distance * watch.atr)
+    level = watch.position.best - watch.position.side.sign * exact(distance)
     ask = at_least if watch.position.quantity > 0 else at_most
     return ask("trailing", TIER, float(watch.close), float(level), "price", "decision.trail_atr")
 

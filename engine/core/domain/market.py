@@ -2,16 +2,20 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from engine.core.domain.errors import BadData
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+else:
+    Floats = Ints = Any  # whoever only asks for the desk's state need not wait for numpy
 
 
 class Bar(msgspec.Struct, frozen=True):

@@ -1,15 +1,30 @@
 """Opinions: what served models answered, what the alphas said, and what came of joining them."""
 
+from typing import NamedTuple
+
 import msgspec
+
+from engine.core.domain.market import Floats
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """A served model's answer, kept as an input. `probability` is of the upper barrier first; None is absent."""
+    """A served model's answer, kept as an input. `probability` is of the upper barrier first; None is absent.
+
+    `raw` is what the model said before its calibration, None where it has none.
+    """
 
     model: str
     version: str
     probability: float | None
     reason: str = ""
+    raw: float | None = None
+
+
+class Answers(NamedTuple):
+    """A model's answers for many bars, NaN where it is absent: the fields of Prediction as columns."""
+
+    probability: Floats
+    raw: Floats
 
 
 class Signal(msgspec.Struct, frozen=True):

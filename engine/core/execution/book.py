@@ -1,15 +1,18 @@
 """The simulated order book: open orders against each bar that closes. The paper venue and the back-test are both this.
 
-What it promises, as a real venue would: an order meets only bars that begin after it was placed; reduce-only
-orders never take more than the position and are dropped when there is none and none is on its way; a stop and
-a target of one trade end each other; a repeated client id is the same order.
+What it promises, as a real venue would: an order meets only bars that begin after it was placed, never the rest of
+one under way; reduce-only orders never take more than the position and are dropped when there is none and none is
+on its way; a stop and a target of one trade end each other, and either ends what is left of its entry; a stop that
+was touched stays a market order until it is done; a repeated client id is the same order while that is open.
 """
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from configs.schema.desk import TIMEFRAME_MS
 from configs.schema.settings import Settings
 from engine.core.domain.market import Bar
 from engine.core.domain.order import Fill, Order, OrderRequest, OrderStatus, OrderType
@@ -17,6 +20,7 @@ from engine.core.execution.fills import match
 
 # Within one bar the order of events is unknown: market orders meet the open, then the adverse exit, then the kind one.
 TURN = {OrderType.MARKET: 0, OrderType.STOP: 1, OrderType.LIMIT: 2}
+NO_PURPOSE = "nothing left to reduce"
 
 
 class Update(NamedTuple):
@@ -32,6 +36,7 @@ class Book:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._span = timedelta(milliseconds=TIMEFRAME_MS[settings.desk.timeframe])
         self._orders: dict[str, Order] = {}
         self._positions: dict[str, Decimal] = {}
 
@@ -64,16 +69,20 @@ class Book:
         if not mine:
             return []
         updates: list[Update] = []
-        for order in sorted(mine, key=lambda order: (TURN[order.request.type], order.request.placed_at)):
+        stopped = False
+        for order in sorted(mine, key=lambda order: (TURN[acts_as(order)], order.request.placed_at)):
+            if stopped and order.request.type is OrderType.LIMIT:
+                continue  # the adverse price came first: the kind one would come too late
             update = self._meet(order, bar)
             if update is not None:
                 updates.append(update)
-        closed = any(update.fill and update.order.request.reduce_only for update in updates)
-        return updates + self._drop_orphans(bar.instrument, closed=closed)
+                stopped = stopped or order.request.type is OrderType.STOP
+        leaving = any(update.order.request.reduce_only for update in updates)
+        return updates + self._drop_orphans(bar.instrument, leaving=leaving)
 
     def _meet(self, order: Order, bar: Bar) -> Update | None:
         request = order.request
-        if bar.end <= request.placed_at:
+        if bar.end - self._span < request.placed_at:
             return None
         wanted = order.remaining
         if request.reduce_only:
@@ -81,7 +90,12 @@ class Book:
         if wanted <= 0:
             return None
         fill = match(
-            request, wanted, bar, self._settings.instrument(bar.instrument), self._settings.execution
+            request,
+            acts_as(order),
+            wanted,
+            bar,
+            self._settings.instrument(bar.instrument),
+            self._settings.execution,
         )
         return self._book(order, fill) if fill is not None else None
 
@@ -101,18 +115,24 @@ class Book:
         held = self._positions.get(request.instrument, Decimal(0))
         return max(Decimal(0), -request.side.sign * held)
 
-    def _drop_orphans(self, instrument: str, *, closed: bool = False) -> list[Update]:
+    def _drop_orphans(self, instrument: str, *, leaving: bool = False) -> list[Update]:
         """Reduce-only orders without a position to reduce, and without an entry that would make one.
 
-        When an exit has `closed` the trade, the rest of an entry that was still filling has no purpose either.
+        Once an exit fills, the desk is `leaving`: the rest of an entry that was still filling has no purpose either.
         """
-        if self._positions.get(instrument):
-            return []
         mine = [order for order in self._orders.values() if order.request.instrument == instrument]
-        if not closed and any(not order.request.reduce_only for order in mine):
-            return []
-        for order in mine:
+        entries = [order for order in mine if not order.request.reduce_only]
+        dropped: list[Order] = []
+        if leaving:
+            dropped, entries = entries, []
+        if not self._positions.get(instrument) and not entries:
+            dropped = mine
+        for order in dropped:
             del self._orders[order.request.client_id]
-        return [
-            Update(replace(o, status=OrderStatus.CANCELLED), "nothing left to reduce", None) for o in mine
-        ]
+        return [Update(replace(o, status=OrderStatus.CANCELLED), NO_PURPOSE, None) for o in dropped]
+
+
+def acts_as(order: Order) -> OrderType:
+    """What the order is by now: a stop that has begun to fill has become a market order."""
+    triggered = order.request.type is OrderType.STOP and order.filled > 0
+    return OrderType.MARKET if triggered else order.request.type

@@ -31,10 +31,15 @@ class Touch(NamedTuple):
 
 
 def match(
-    request: OrderRequest, wanted: Decimal, bar: Bar, instrument: Instrument, costs: ExecutionSettings
+    request: OrderRequest,
+    acts_as: OrderType,
+    wanted: Decimal,
+    bar: Bar,
+    instrument: Instrument,
+    costs: ExecutionSettings,
 ) -> Fill | None:
-    """The fill of up to `wanted` units in this bar, or None."""
-    touch = TOUCH[request.type](request, bar)
+    """The fill of up to `wanted` units in this bar, or None; the order trades as `acts_as` says."""
+    touch = TOUCH[acts_as](request, bar)
     if touch is None:
         return None
     most = permitted(bar, instrument, costs)

@@ -4,11 +4,13 @@ import math
 
 
 def clip(value: float, bound: float = 1.0) -> float:
-    """`value` held within plus and minus `bound`.
+    """`value` held within plus and minus `bound`; what is not a number is no opinion.
 
-    >>> clip(3.0), clip(-0.2)
-    (1.0, -0.2)
+    >>> clip(3.0), clip(-0.2), clip(math.nan)
+    (1.0, -0.2, 0.0)
     """
+    if value != value:
+        return 0.0
     return max(-bound, min(bound, value))
 
 

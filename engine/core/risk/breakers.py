@@ -14,13 +14,16 @@ BREAKER = "breaker"
 
 
 def trip(risk: RiskState, equity: float, at: datetime, limits: RiskSettings) -> RiskState:
-    """HALTED and flattening when the day's loss or the drawdown reaches its halt limit; else unchanged."""
+    """HALTED and flattening when the day's loss or the drawdown exceeds its halt limit; else unchanged.
+
+    A figure that is not a number is not within any limit.
+    """
     if risk.trading is TradingState.HALTED:
         return risk
     loss, fall = day_loss(risk, equity), drawdown(risk, equity)
-    if loss > limits.halt_daily_loss:
+    if not loss <= limits.halt_daily_loss:
         why = f"daily loss {loss:.2%} is above {limits.halt_daily_loss:.2%} (risk.halt_daily_loss)"
-    elif fall > limits.max_drawdown:
+    elif not fall <= limits.max_drawdown:
         why = f"drawdown {fall:.2%} is above {limits.max_drawdown:.2%} (risk.max_drawdown)"
     else:
         return risk

@@ -71,6 +71,15 @@ def committed(portfolio: Portfolio) -> float:
     return total
 
 
+def coming(portfolio: Portfolio) -> set[str]:
+    """Instruments in which open orders may still make a position."""
+    return {
+        order.request.instrument
+        for order in portfolio.orders
+        if order.status.open and not order.request.reduce_only
+    }
+
+
 def count_orders(portfolio: Portfolio, status: OrderStatus | None = None) -> int:
     """Open orders in all, or those of one status."""
     if status is None:

@@ -20,11 +20,12 @@ def day_of(moment: datetime) -> str:
 def open_day(risk: RiskState, as_of: datetime, equity: Decimal) -> RiskState:
     """Start the counters again when the date has changed, and keep the high-water mark.
 
-    The day's loss is measured from the equity at the close before it.
+    The day's loss is measured from the equity at the close before it. A bar of an earlier day that comes late, from
+    another instrument, belongs to the day under way: it must not give the counters a second start.
     """
     high = max(risk.high_water, equity)
     day = day_of(as_of)
-    if day == risk.day:
+    if day <= risk.day:
         return replace(risk, high_water=high, last_equity=equity)
     return replace(
         risk,
@@ -55,7 +56,7 @@ def count_decision(risk: RiskState, approved: Approved, close: float) -> RiskSta
 def day_loss(risk: RiskState, equity: float) -> float:
     """The day's loss as a share of the equity it began with; negative when the day earns."""
     start = float(risk.day_equity)
-    return 1 - equity / start if start > 0 else 0.0
+    return (start - equity) / start if start > 0 else 0.0
 
 
 def daily_checks(case: Case) -> tuple[Check, ...]:

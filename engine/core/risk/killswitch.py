@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from engine.core.domain.commands import CommandKind
 from engine.core.domain.risk import RiskState, TradingState
+from engine.core.risk.system import RANK
 
 NEXT: dict[tuple[TradingState, CommandKind], TradingState] = {
     (TradingState.ACTIVE, CommandKind.KILL): TradingState.HALTED,
@@ -33,12 +34,12 @@ def next_state(state: TradingState, kind: CommandKind) -> TradingState:
 def switched(
     risk: RiskState, state: TradingState, by: str, why: str, at: datetime, equity: Decimal, flatten: bool
 ) -> RiskState:
-    """The risk state after a switch. Going ACTIVE accepts the losses so far: loss and drawdown count from here,
-    or the breaker that halted the desk would halt it again at once. The record of the command says so.
+    """The risk state after a switch. Each step up accepts the losses so far: loss and drawdown count from here, or
+    the breaker that halted the desk would halt it again at the next bar. The record of the command says so.
     """
     if state is risk.trading and flatten == risk.flatten:
         return risk
     changed = replace(risk, trading=state, since=at, by=by, why=why, flatten=flatten)
-    if state is TradingState.ACTIVE and risk.trading is not TradingState.ACTIVE:
+    if RANK[state] > RANK[risk.trading]:
         return replace(changed, high_water=equity, day_equity=equity, losses_in_a_row=0)
     return changed

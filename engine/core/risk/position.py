@@ -47,6 +47,14 @@ def position_checks(case: Case) -> tuple[Check, ...]:
             WHOLE,
             "risk.max_trade_risk",
         ),
+        at_least(
+            "stop distance",
+            TIER,
+            float(case.side.sign * (case.observation.bar.close - case.stop)),
+            float(instrument.tick),
+            "price",
+            "desk.instruments.tick",
+        ),
         at_most(
             "participation",
             TIER,
@@ -81,10 +89,11 @@ def _at_stop(case: Case) -> float:
 
 
 def _participation(case: Case) -> float:
+    """Divided as decimals: in floats, a size that takes exactly what is permitted may come out above it."""
     if not case.settings.execution.volume_is_known:
         return 0.0
-    volume = float(case.observation.bar.volume)
-    return float(case.quantity) / volume if volume > 0 else 1e9
+    volume = case.observation.bar.volume
+    return float(case.quantity / volume) if volume > 0 else 1e9
 
 
 def _jump(case: Case) -> float:

@@ -2,16 +2,18 @@
 
 from engine.core.domain.order import OrderStatus, OrderType
 from engine.core.domain.risk import Check, RiskState, TradingState, at_least, at_most
-from engine.core.risk.case import COUNT, WHOLE, Case, Reduction, committed, count_orders, share
+from engine.core.risk.case import COUNT, WHOLE, Case, Reduction, coming, committed, count_orders, share
 
 TIER = "system"
+BRACKET = 3
+"""Orders that an entry adds: itself, its stop and its target."""
 RANK = {TradingState.HALTED: 0.0, TradingState.REDUCING: 1.0, TradingState.ACTIVE: 2.0}
 
 
 def drawdown(risk: RiskState, equity: float) -> float:
-    """How far equity lies below its high-water mark, as a share of it."""
+    """How far equity lies below its high-water mark, as a share of it; never negative."""
     high = float(risk.high_water)
-    return max(0.0, 1 - equity / high) if high > 0 else 0.0
+    return max((high - equity) / high, 0.0) if high > 0 else 0.0
 
 
 def system_checks(case: Case) -> tuple[Check, ...]:
@@ -20,7 +22,7 @@ def system_checks(case: Case) -> tuple[Check, ...]:
     waiting = committed(portfolio)
     gross = float(portfolio.gross) + waiting + case.value
     cash = float(portfolio.cash) - waiting - case.value * case.side.sign
-    held = len(portfolio.positions) + 1
+    held = {position.instrument for position in portfolio.positions} | coming(portfolio)
     return (
         at_least(
             "trading state",
@@ -45,7 +47,7 @@ def system_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "open orders",
             TIER,
-            count_orders(portfolio) + 1,
+            count_orders(portfolio) + BRACKET,
             limits.max_open_orders,
             COUNT,
             "risk.max_open_orders",
@@ -58,7 +60,7 @@ def system_checks(case: Case) -> tuple[Check, ...]:
             COUNT,
             "risk.max_unknown_orders",
         ),
-        at_most("positions", TIER, held, limits.max_positions, COUNT, "risk.max_positions"),
+        at_most("positions", TIER, len(held) + 1, limits.max_positions, COUNT, "risk.max_positions"),
     )
 
 

@@ -63,11 +63,12 @@ class OracleModel:
         return (Prediction("line", "0" * 64, _line(stretch)),)
 
     def predict_many(self, matrix: Any) -> dict[str, Any]:
+        from engine.core.domain.signal import Answers
         from engine.core.features.registry import NAMES
 
         column = matrix[:, NAMES.index("zscore_20")].tolist()
         answers = [_line(value) if value >= self._silent_below else np.nan for value in column]
-        return {"line": np.array(answers, dtype=np.float64)}
+        return {"line": Answers(np.array(answers, dtype=np.float64), np.full(len(answers), np.nan))}
 
 
 def _line(stretch: float) -> float:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.training.scores import area_under_curve, auc_error, calibration, log_loss, score
+from engine.training.scores import area_under_curve, auc_error, gain, log_loss, reliability, score
 
 
 def test_scores_by_hand() -> None:
@@ -47,9 +47,33 @@ def test_the_error_of_the_curve_is_what_chance_shows() -> None:
     assert np.std(np.array(found, dtype=float)) == pytest.approx(auc_error(target), rel=0.1)
 
 
-def test_calibration_bins_are_filled_equally_and_sorted() -> None:
+def test_the_error_of_the_gain_is_what_chance_shows() -> None:
+    random = np.random.default_rng(5)
+    base = np.full(400, 0.5)
+    found = []
+    for _ in range(500):
+        said = np.clip(random.normal(0.5, 0.05, 400), 0.01, 0.99)
+        found.append(gain(said, base, random.random(400) < 0.5, np.ones(400)))
+
+    assert np.std([each.log_loss for each in found]) == pytest.approx(
+        np.mean([each.error for each in found]), rel=0.1
+    )
+    assert np.mean([each.sure for each in found]) < 0.05
+
+
+def test_rows_that_count_less_make_the_gain_less_sure() -> None:
+    said, target = np.array([0.7, 0.4, 0.6, 0.3]), np.array([True, True, True, False])
+    base = np.full(4, 0.5)
+
+    whole, quarter = (gain(said, base, target, np.full(4, weight)) for weight in (1.0, 0.25))
+
+    assert quarter.log_loss == whole.log_loss
+    assert quarter.error == pytest.approx(2 * whole.error, abs=1e-6)
+
+
+def test_reliability_bins_are_filled_equally_and_sorted() -> None:
     said = np.array([0.9, 0.1, 0.5, 0.3])
 
-    bins = calibration(said, np.array([True, False, True, False]), bins=2)
+    bins = reliability(said, np.array([True, False, True, False]), bins=2)
 
     assert [(each.rows, each.said, each.seen) for each in bins] == [(2, 0.2, 0.0), (2, 0.7, 1.0)]
