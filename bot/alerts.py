@@ -44,6 +44,11 @@ def alert(record: Record, journal: Journal) -> Alert | None:
     return Alert(level(record), text, record.id) if text else None
 
 
+def may_alert(record: Record) -> bool:
+    """Whether records of this kind are ever told: most are decisions, and none of those is."""
+    return type(record) in TABLE
+
+
 def _fill(record: FillRecord, journal: Journal) -> str:
     """A closing fill is told by its trade; one that left something open is told by itself."""
     if record.fill.leg != "e":

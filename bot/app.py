@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from bot.alerts import Level, alert
+from bot.alerts import Level, alert, may_alert
 from bot.chat.port import Chat, Message
 from bot.command import Context, Registry, Reply
 from bot.commands import REGISTRY
@@ -64,7 +64,9 @@ class Bot:
         await self.tell_waiting()
 
     def hear(self, event: Recorded) -> None:
-        """Called by the engine for every durable record: takes note and returns."""
+        """Called by the engine for every durable record: takes note of what may be worth telling, and returns."""
+        if not may_alert(event.record):
+            return
         try:
             self._news.put_nowait(event.record)
         except asyncio.QueueFull:

@@ -70,11 +70,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _parse(text: str, where: str, what: str) -> tuple[Any, Any]:
     """The tree and the values. References are refused: one could contain itself, or a billion others."""
-    reference = None
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                reference = event
+        events = yaml.parse(text, Loader=yaml.SafeLoader)
+        reference = next((event for event in events if isinstance(event, yaml.AliasEvent)), None)
         if reference is None:
             return yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
@@ -129,7 +127,7 @@ def _lay_over(values: dict[str, Any], lines: dict[str, str], name: str, text: st
 def _explain(message: str, values: dict[str, Any], lines: Mapping[str, str], path: Path) -> str:
     """msgspec's words, with the place in the file, the value found, and the nearest known key."""
     said, _, at = message.partition(" - at `")
-    at = at.rstrip("`") or "$"
+    at = at.rstrip("`").removeprefix("key` in `") or "$"
     unknown = re.search(r"unknown field `(.*)`", said, re.DOTALL)
     if unknown:
         key = unknown.group(1)

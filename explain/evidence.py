@@ -218,9 +218,11 @@ def _why_entry(question: Question, reader: Reader) -> Evidence:
             else None
         )
         return _entry(found[0], reader)._replace(among=among)
+    if entered:  # there was one, on the other side: that is the answer
+        return _entry(entered[0], reader)
     if question.period is None:
         never = ("no_entry_ever", tally("cycle", instrument=question.instrument, outcome="entered"))
-        return _entry(entered[0], reader) if entered else _nothing(question, reader, never)
+        return _nothing(question, reader, never)
     return _instead(question, reader, ("no_entry", _days(question)))
 
 

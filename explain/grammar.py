@@ -158,35 +158,37 @@ RULES: tuple[tuple[Kind, str, re.Pattern[str]], ...] = tuple(
 )
 
 _ORDINARY = """
-a about above act acted action actions actually after again against ago all also am amount an and
-any anything apr april are as at aug august average away back bad be because been before being below
-best between big bigger biggest block blocked bot bought but buy buying buys by c'mon call came can
-cause caused check checks close closed closes closing come cost costs count cover covered d daily
-day days deal deals dec december decide decided deciding decision decisions declined desk did didn
-didnt do does doesn doesnt doing don done dont down during earn earned else end ended enter entered
-entering entries entry equity even ever every exactly exit exited exiting exits explain explained
-far feb february fee fees few fill filled fills flat for friday from full gain gained gains get
-getting give go going gone good got had halt halted halting happen happened happens has hasn hasnt
-have haven havent having held hello help here hey hi hold holding holds hour hours how how's i
-ignore ignored ignoring in instead into is isn isnt it it's its jan january jul july jun june just
-keep keeping kept kill killed kind large largest last latest leave leaving left less liquidate
-little ll long longer look lose loser losing loss losses lost m made make making many mar march
-market may me miss missed missing monday money month months more most move much my n't near net
-never newest no nobody not nothing nov november now number oct october of off often ok okay on once
-one only open opened opening or order ordered orders our out over own owning p paid part pass passed
-past pause paused performance please pnl position positions possible prevent prevented previous
-price profit profitable profits purchase purchased put quantity quarter re really reason reasoning
-reasons recent recently record recorded records reducing refuse refused refusing reject rejected
-rejecting resize result results return returns right run running s saturday second see sell selling
-sells sep sept september shares short shorted shorting should show shut side signal signals since
-size sized sizes sizing skip skipped skipping slippage small smaller so sold some something state
-status still stop stop-loss stopped stopping story such suddenly sunday system t take taken takes
-taking target tell than thank thanks that that's the their them then there these they thing this
-those thursday till time times to today told too took trade traded trader trades trading trailing
-triggered tuesday under units until up us utc ve very was was'nt wasn wasnt way we wednesday week
-weeks went were weren werent what what's whats when where which while who whole whose why why's
-whydesk whynot whywas will win winner winning with within without worst would year years yes
-yesterday yet you your
+a about above across act acted action actions actually after afternoon again against ago all alone already
+also although always am amount an and another answer any anything anyway apr april are around as ask at aug
+august average away back bad bar bar's bars be because been before being below best between big bigger
+biggest block blocked bot both bottom bought but buy buying buys by c'mon call came can cause caused cheap
+check checks close close's closed closes closing come completely cost costs count cover covered d daily day
+days deal deals dec december decide decided deciding decision decisions declined desk did didn didnt
+different do does doesn doesnt doing don done dont down during each earlier early earn earned else end ended
+enough enter entered entering entries entry equity even evening ever every everything exactly exit exited
+exiting exits expensive explain explained far fast feb february fee fees few fill filled fills first flat
+for friday from full gain gained gains get getting give go going gone good got great had half halt halted
+halting happen happened happening happens has hasn hasnt have haven havent having held hello help here hey
+hi high higher hold holding holds hour hours how how's i ignore ignored ignoring immediately in instead into
+is isn isnt it it's its jan january jul july jun june just keep keeping kept kill killed kind large largest
+last late lately later latest leave leaving left less like liked liquidate little ll long longer look lose
+loser losing loss losses lost low lower m made make making many mar march market market's may me midday miss
+missed missing monday money month months more morning most move much my n't near net never newest night no
+nobody noon not nothing nov november now number oct october of off often ok okay on once one only open
+open's opened opening or order ordered orders other our out over own owning p paid part partly pass passed
+past pause paused per performance please pnl position position's positions possible prevent prevented
+previous price price's profit profitable profits purchase purchased put quantity quarter question quickly
+rather re really reason reasoning reasons recent recently record recorded records reducing refuse refused
+refusing reject rejected rejecting resize result results return returns right run running s same saturday
+second see sell selling sells sep sept september shares short shorted shorting should show shut side signal
+signals since size sized sizes sizing skip skipped skipping slippage slowly small smaller so sold some
+something something's soon sooner state status still stop stop-loss stopped stopping story such suddenly
+sunday system t take taken takes taking target tell telling than thank thanks that that's the their them
+then there these they thing this those though thursday till time times to today told too took top trade
+traded trader trades trading trailing triggered tuesday under units until up us usually utc ve very was
+was'nt wasn wasnt way we wednesday week weeks went were weren werent what what's whats when where which
+while who whole whose why why's whydesk whynot whywas will win winner winning with within without work
+working worst would year years yes yesterday yet you your
 """
 KNOWN = frozenset(_ORDINARY.split())
 """Ordinary words of questions: never an instrument, and never told as not understood."""

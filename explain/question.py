@@ -98,6 +98,7 @@ def _parse(plain: str, scope: Scope, now: datetime) -> Question:
     names, rest = _named(plain, scope.instruments)
     clock, rest = find_clock(rest.lower())
     found = find_period(rest, _day_of(now))
+    period = found.period or (Period(_day_of(now), _day_of(now)) if clock else None)
     kind, event = _kind(_expanded(found.rest), record)
     if event in _REFUSED:
         return Question(kind, refusal=_REFUSED[event])
@@ -111,7 +112,7 @@ def _parse(plain: str, scope: Scope, now: datetime) -> Question:
     return Question(
         kind=kind,
         instrument=instrument,
-        period=_within(found.period, scope),
+        period=_within(period, scope),
         clock=clock,
         side={"buy": Side.BUY, "sell": Side.SELL, "short": Side.SELL}.get(event),
         event=event,

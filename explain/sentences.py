@@ -87,7 +87,7 @@ def _of_entry(o: Any) -> bool:
 TABLE: dict[str, Sentence] = {
     # --- an entry ---
     "entry": Sentence(
-        "Decided to {cycle.result.proposal.side:to_buy} {cycle.instrument:name} at {cycle.at:when}"
+        "Decided to {cycle.result.proposal.side:to_buy} {cycle.instrument:symbol} at {cycle.at:when}"
         " {cycle.id:id}: score {cycle.result.forecast.score:score}, confidence {check.value:share},"
         " {check.operator:operator} {check.limit:share} needed.",
         lambda o: o.cycle.result.outcome == "entered" and o.check.name == "confidence",
@@ -153,7 +153,7 @@ TABLE: dict[str, Sentence] = {
     ),
     # --- an exit ---
     "closed": Sentence(
-        "Closed the {trade.side:holding} position of {trade.quantity:units} {trade.instrument:name} at"
+        "Closed the {trade.side:holding} position of {trade.quantity:units} {trade.instrument:symbol} at"
         " {trade.exit_price:price}, {trade.closed_at:when}, by {trade.exit_reason:name} {trade.id:id}."
     ),
     "opened": Sentence(
@@ -221,16 +221,16 @@ TABLE: dict[str, Sentence] = {
     ),
     # --- no trade ---
     "quiet": Sentence(
-        "No trade in {cycle.instrument:name} at {cycle.at:when} {cycle.id:id}: nothing was proposed.",
+        "No trade in {cycle.instrument:symbol} at {cycle.at:when} {cycle.id:id}: nothing was proposed.",
         _outcome("no_signal"),
     ),
     "declined": Sentence(
-        "No trade in {cycle.instrument:name} at {cycle.at:when} {cycle.id:id}: the wish to"
+        "No trade in {cycle.instrument:symbol} at {cycle.at:when} {cycle.id:id}: the wish to"
         " {cycle.result.proposal.side:to_buy} was refused.",
         _outcome("refused", "enter"),
     ),
     "close_declined": Sentence(
-        "At {cycle.at:when} {cycle.id:id} it wanted to close {cycle.instrument:name} by"
+        "At {cycle.at:when} {cycle.id:id} it wanted to close {cycle.instrument:symbol} by"
         " {cycle.result.proposal.reason:name}, and that was refused.",
         _outcome("refused", "exit"),
     ),
@@ -270,23 +270,23 @@ TABLE: dict[str, Sentence] = {
         " {cycle.result.forecast.confidence:share}: "
     ),
     "held": Sentence(
-        "No new trade in {cycle.instrument:name} at {cycle.at:when} {cycle.id:id}: it held"
+        "No new trade in {cycle.instrument:symbol} at {cycle.at:when} {cycle.id:id}: it held"
         " {direction(position.quantity):name} {size(position.quantity):units} since {position.opened_at:when},"
         " and nothing asked it to leave.",
         lambda o: o.cycle.result.outcome == "held" and o.position.instrument == o.cycle.instrument,
     ),
     "did_enter": Sentence(
         "There was one: at {cycle.at:when} it decided to {cycle.result.proposal.side:to_buy}"
-        " {cycle.instrument:name} {cycle.id:id}.",
+        " {cycle.instrument:symbol} {cycle.id:id}.",
         _outcome("entered"),
     ),
     "did_exit": Sentence(
-        "No entry in {cycle.instrument:name} at {cycle.at:when}: it decided to close what it held, by"
+        "No entry in {cycle.instrument:symbol} at {cycle.at:when}: it decided to close what it held, by"
         " {cycle.result.proposal.reason:name} {cycle.id:id}.",
         _outcome("exited"),
     ),
     "coverage": Sentence(
-        "The records of {first.instrument:name} begin at {first.at:when} {first.id:id} and end at"
+        "The records of {first.instrument:symbol} begin at {first.at:when} {first.id:id} and end at"
         " {last.at:when} {last.id:id}.",
         lambda o: o.first.instrument == o.last.instrument and o.first.at <= o.last.at,
     ),
@@ -295,38 +295,38 @@ TABLE: dict[str, Sentence] = {
         lambda o: o.first.at <= o.last.at,
     ),
     "no_decision": Sentence(
-        "There is no record of a decision on {instrument(days):name} from {since(days):day} to"
+        "There is no record of a decision on {instrument(days):symbol} from {since(days):day} to"
         " {until(days):day}.",
         lambda o: not o.days.records,
     ),
     "no_decision_day": Sentence(
-        "There is no record of a decision on {instrument(days):name} on {since(days):day} UTC.",
+        "There is no record of a decision on {instrument(days):symbol} on {since(days):day} UTC.",
         lambda o: not o.days.records and o.days.asked["since"] == o.days.asked["until"],
     ),
     "no_entry": Sentence(
-        "No decision to enter {instrument(days):name} is recorded from {since(days):day} to {until(days):day}.",
+        "No decision to enter {instrument(days):symbol} is recorded from {since(days):day} to {until(days):day}.",
         lambda o: not any(r.result.outcome == "entered" for r in o.days.records) and o.days.whole,
     ),
     "no_entry_day": Sentence(
-        "No decision to enter {instrument(days):name} is recorded on {since(days):day}.",
+        "No decision to enter {instrument(days):symbol} is recorded on {since(days):day}.",
         lambda o: (
             not any(r.result.outcome == "entered" for r in o.days.records)
             and o.days.asked["since"] == o.days.asked["until"]
         ),
     ),
     "no_exit_day": Sentence(
-        "No trade in {instrument(trades):name} was closed on {since(trades):day}.",
+        "No trade in {instrument(trades):symbol} was closed on {since(trades):day}.",
         lambda o: not o.trades.records and o.trades.asked["since"] == o.trades.asked["until"],
     ),
     "no_exit": Sentence(
-        "No trade in {instrument(trades):name} was closed from {since(trades):day} to {until(trades):day}.",
+        "No trade in {instrument(trades):symbol} was closed from {since(trades):day} to {until(trades):day}.",
         lambda o: not o.trades.records,
     ),
     "no_exit_ever": Sentence(
-        "No closed trade in {instrument(trades):name} is recorded.", lambda o: not o.trades.records
+        "No closed trade in {instrument(trades):symbol} is recorded.", lambda o: not o.trades.records
     ),
     "no_entry_ever": Sentence(
-        "No decision to enter {instrument(some):name} is recorded.", lambda o: not o.some.records
+        "No decision to enter {instrument(some):symbol} is recorded.", lambda o: not o.some.records
     ),
     "several_entries": Sentence(
         "{count(some):count} decisions to enter in that time; the newest:",
@@ -337,11 +337,11 @@ TABLE: dict[str, Sentence] = {
     ),
     # --- a period ---
     "period": Sentence(
-        "{instrument(days):name}, {since(days):day} to {until(days):day}: {count(days):count} decisions: ",
+        "{instrument(days):symbol}, {since(days):day} to {until(days):day}: {count(days):count} decisions: ",
         lambda o: o.days.whole,
     ),
     "period_cut": Sentence(
-        "{instrument(days):name}, {since(days):day} to {until(days):day}; of more decisions the newest"
+        "{instrument(days):symbol}, {since(days):day} to {until(days):day}; of more decisions the newest"
         " {count(days):count}: ",
         lambda o: not o.days.whole,
     ),
@@ -361,7 +361,7 @@ TABLE: dict[str, Sentence] = {
     ),
     # --- a size ---
     "size_of": Sentence(
-        "{cycle.instrument:name} at {cycle.at:when} {cycle.id:id}: size {cycle.result.size.quantity:units}, worth"
+        "{cycle.instrument:symbol} at {cycle.at:when} {cycle.id:id}: size {cycle.result.size.quantity:units}, worth"
         " {cycle.result.size.weight:share} of equity, bound by {cycle.result.size.bound_by:name}."
     ),
     "step": Sentence(
@@ -374,13 +374,13 @@ TABLE: dict[str, Sentence] = {
     ),
     # --- an open position ---
     "holding": Sentence(
-        "It held {direction(position.quantity):name} {size(position.quantity):units} {position.instrument:name}"
+        "It held {direction(position.quantity):name} {size(position.quantity):units} {position.instrument:symbol}"
         " at {cycle.at:when} {cycle.id:id}, opened at {position.average_price:price}, {position.opened_at:when}"
         " {entry.id:id}.",
         lambda o: o.position.entry_decision == o.entry.id,
     ),
     "holding_unplanned": Sentence(
-        "It held {direction(position.quantity):name} {size(position.quantity):units} {position.instrument:name}"
+        "It held {direction(position.quantity):name} {size(position.quantity):units} {position.instrument:symbol}"
         " at {cycle.at:when} {cycle.id:id}, opened at {position.average_price:price},"
         " {position.opened_at:when}."
     ),
@@ -405,18 +405,18 @@ TABLE: dict[str, Sentence] = {
         "It decided to close it at that bar, by {cycle.result.proposal.reason:name}.", _outcome("exited")
     ),
     "flat": Sentence(
-        "It held no {cycle.instrument:name} at {cycle.at:when} {cycle.id:id}.",
+        "It held no {cycle.instrument:symbol} at {cycle.at:when} {cycle.id:id}.",
         lambda o: all(p.instrument != o.cycle.instrument for p in o.cycle.portfolio.positions),
     ),
     # --- counts and profit ---
     "trades": Sentence(
-        "{count(trades):count} closed trades, {instrument(trades):name}, {since(trades):day} to"
+        "{count(trades):count} closed trades, {instrument(trades):symbol}, {since(trades):day} to"
         " {until(trades):day}: {wins(trades.net):count} gained, {losses(trades.net):count} lost,"
         " net {sum(trades.net):gain}.",
         lambda o: o.trades.whole,
     ),
     "trades_cut": Sentence(
-        "The newest {count(trades):count} of more closed trades, {instrument(trades):name}, {since(trades):day}"
+        "The newest {count(trades):count} of more closed trades, {instrument(trades):symbol}, {since(trades):day}"
         " to {until(trades):day}: net {sum(trades.net):gain}.",
         lambda o: not o.trades.whole,
     ),
@@ -425,12 +425,12 @@ TABLE: dict[str, Sentence] = {
         " {sum(trades.slippage):money} is inside gross.",
     ),
     "open_profit": Sentence(
-        "Open and not counted: {position.instrument:name}, {profit(mark, position.average_price,"
+        "Open and not counted: {position.instrument:symbol}, {profit(mark, position.average_price,"
         " position.quantity, position.fees):gain} so far at {cycle.at:when} {cycle.id:id}.",
         lambda o: o.cycle.portfolio.marks[o.position.instrument] == o.mark,
     ),
     "no_trades": Sentence(
-        "No trade was closed, {instrument(trades):name}, {since(trades):day} to {until(trades):day}.",
+        "No trade was closed, {instrument(trades):symbol}, {since(trades):day} to {until(trades):day}.",
         lambda o: not o.trades.records,
     ),
     "best": Sentence(
@@ -452,7 +452,7 @@ TABLE: dict[str, Sentence] = {
     ),
     "held_nothing": Sentence("It held nothing.", lambda o: not o.cycle.portfolio.positions),
     "holds": Sentence("It held {direction(position.quantity):name} {size(position.quantity):units}"
-                      " {position.instrument:name} at {position.average_price:price}."),
+                      " {position.instrument:symbol} at {position.average_price:price}."),
     "switched": Sentence(
         "{command.by:words} asked for {command.kind:name} from {command.source:words} at {command.at:when}:"
         " {command.text:words} {command.id:id}."

@@ -145,8 +145,13 @@ def day(moment: Any) -> str:
 
 
 def name(value: Any) -> str:
-    """The name of an alpha, a regime, a check, a reason or an instrument, as people write it."""
+    """The name of an alpha, a regime, a check or a reason, as people write it."""
     return str(value).replace("_", " ")
+
+
+def symbol(value: Any) -> str:
+    """An instrument's name, to the letter: it is what the venue knows it by."""
+    return str(value)
 
 
 def words(value: Any) -> str:
@@ -196,6 +201,7 @@ UNITS: dict[str, Callable[[Any], str]] = {
     "when": when,
     "day": day,
     "name": name,
+    "symbol": symbol,
     "words": words,
     "quoted": quoted,
     "key": str,

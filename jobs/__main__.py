@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from configs.load import SettingsError, load
-from engine.core.domain.errors import BadInput, WhydeskError
+from engine.core.domain.errors import BadInput, Refused, WhydeskError
 
 app = typer.Typer(
     name="whydesk",
@@ -257,6 +257,8 @@ def _guarded(command: Callable[[], Any]) -> None:
     except (KeyboardInterrupt, BrokenPipeError):
         sys.stderr.close()
         raise SystemExit(1) from None
+    except OSError as error:
+        _leave(1, Refused(f"{error.filename}: {error.strerror}" if error.filename else str(error)))
 
 
 def _leave(code: int, error: Exception) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from configs.schema.settings import Settings
 from engine.core.domain.commands import CommandKind
-from engine.core.domain.errors import BadInput
+from engine.core.domain.errors import BadInput, StoreFailed
 from engine.core.domain.risk import TradingState
 from engine.core.risk.killswitch import next_state
 from engine.live.status import status_with_halt
@@ -43,18 +43,30 @@ def switch(root: Path, settings: Settings, kind: str, reason: str, *, as_json: b
     """Change the halt row. A running engine reads it before every order and takes it over before its next cycle."""
     home, at = Home(root), WallClock().now()
     if _recorded(home, settings):
-        with opened(home, settings) as desk:
-            settings = desk.settings
+        settings = _of_newest_run(home, settings, kind)
     elif kind != CommandKind.KILL:
         raise BadInput(f"{root}: nothing was recorded here yet, so there is nothing to resume")
     store = halts(home, settings)
     try:
-        state = next_state(store.halt().state, CommandKind(kind))
+        # A kill halts from any state: it asks nothing that a damaged store could fail to answer.
+        standing = TradingState.ACTIVE if kind == CommandKind.KILL else store.halt().state
+        state = next_state(standing, CommandKind(kind))
         row = store.set_halt(state, "console", reason, at)
     finally:
         store.close()
     value = {"state": row.state.value, "since": row.since.isoformat(), "by": row.by, "reason": row.reason}
     show(as_json, value, [f"the desk is {row.state}{HINT[row.state]}"])
+
+
+def _of_newest_run(home: Home, settings: Settings, kind: str) -> Settings:
+    """They name the desk whose row it is. A kill goes on without them: a damaged store must not stand in its way."""
+    try:
+        with opened(home, settings) as desk:
+            return desk.settings
+    except StoreFailed:
+        if kind != CommandKind.KILL:
+            raise
+        return settings
 
 
 HINT = {

@@ -18,6 +18,9 @@ TIMEFRAME_MS: dict[str, int] = {
     "1d": 86_400_000,
 }
 
+SMALLEST, LARGEST = Decimal("1E-12"), Decimal("1E+15")
+"""Decimals keep 28 digits: within these bounds a quantity times a price loses none that matter."""
+
 
 class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What may be traded and how finely. Quantities and prices are multiples of `lot` and `tick`."""
@@ -30,10 +33,12 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for field, value in (("tick", self.tick), ("lot", self.lot)):
-            if not value.is_finite() or value <= 0:
-                raise ValueError(f"{self.name}: {field} must be a positive number, was {value}")
-        if not self.min_notional.is_finite() or self.min_notional < 0:
-            raise ValueError(f"{self.name}: min_notional must not be negative, was {self.min_notional}")
+            if not value.is_finite() or not SMALLEST <= value <= LARGEST:
+                raise ValueError(f"{self.name}: {field} must be from {SMALLEST} to {LARGEST}, was {value}")
+        if not self.min_notional.is_finite() or not 0 <= self.min_notional <= LARGEST:
+            raise ValueError(
+                f"{self.name}: min_notional must be from 0 to {LARGEST}, was {self.min_notional}"
+            )
 
 
 class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,8 +52,8 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 7
 
     def __post_init__(self) -> None:
-        if not self.cash.is_finite() or self.cash <= 0:
-            raise ValueError(f"cash must be a positive number, was {self.cash}")
+        if not self.cash.is_finite() or not 0 < self.cash <= LARGEST:
+            raise ValueError(f"cash must be more than 0 and at most {LARGEST}, was {self.cash}")
         names = [instrument.name for instrument in self.instruments]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

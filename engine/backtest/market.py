@@ -233,7 +233,12 @@ def tell(series: Series, settings: Settings, predictor: BatchPredictor | None) -
 def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | None) -> Iterator[Look]:
     """Rows `start` up to but without `stop` of a stretch; `predictor` is asked why where it did not answer."""
     said = [
-        (model, stretch.versions[model], answers[start:stop].tolist(), stretch.raw[model][start:stop].tolist())
+        (
+            model,
+            stretch.versions[model],
+            answers[start:stop].tolist(),
+            stretch.raw[model][start:stop].tolist(),
+        )
         for model, answers in stretch.answers.items()
     ]
     bars = [column[start:stop].tolist() for column in stretch.bars]
@@ -261,7 +266,9 @@ def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | N
             features=dict(zip(NAMES, features, strict=True)) if ready else {},
             regime=_regime(label, before, scores) if ready else None,
         )
-        answers = [(model, version, told[row - start], raw[row - start]) for model, version, told, raw in said]
+        answers = [
+            (model, version, told[row - start], raw[row - start]) for model, version, told, raw in said
+        ]
         whole = all(answer == answer for _, _, answer, _ in answers)
         if predictor is not None and not whole:
             yield Look(bar, observation, predictor.predict(observation))

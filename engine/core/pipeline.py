@@ -32,7 +32,7 @@ from engine.core.domain.records import (
     OutcomeKind,
     Proposal,
 )
-from engine.core.domain.risk import Check, Review, RiskState
+from engine.core.domain.risk import Check, Review, RiskState, Size
 from engine.core.domain.signal import Forecast, Signal
 from engine.core.ensemble.combine import combine, remember
 from engine.core.ensemble.weights import learn
@@ -201,9 +201,9 @@ def _enter_or_not(look: _Look, forecast: Forecast) -> CycleResult:
     verdict = review(_case(look, wish.side, sized.quantity, wish.stop))
     if not look.direction:
         quiet = replace(NOTHING, reason=verdict.refused_by)
-        return replace(_result(look, OutcomeKind.NO_SIGNAL, quiet, verdict), size=sized)
+        return _result(look, OutcomeKind.NO_SIGNAL, quiet, verdict, sized)
     outcome = OutcomeKind.ENTERED if verdict.approved else OutcomeKind.REFUSED
-    return replace(_result(look, outcome, wish, verdict), size=sized)
+    return _result(look, outcome, wish, verdict, sized)
 
 
 def _case(look: _Look, side: Side, quantity: Decimal, stop: Decimal) -> Case:
@@ -232,6 +232,7 @@ def _result(
     outcome: OutcomeKind,
     proposal: Proposal,
     verdict: Review,
+    sized: Size | None = None,
     watched: tuple[Check, ...] = (),
 ) -> CycleResult:
     """Everything in one place; an approval becomes orders, anything else its nearest miss."""
@@ -243,7 +244,7 @@ def _result(
         signals=look.signals,
         forecast=look.forecast,
         proposal=proposal,
-        size=None,
+        size=sized,
         exits=watched,
         review=verdict,
         refused_by=verdict.refused_by,

@@ -2,9 +2,11 @@
 
 onnxmltools writes a classifier with labels and a probability for each class, and names the graph at random. Serving
 needs one number and twice the speed, so the same trees are put into a regressor node, whose sum a sigmoid turns
-into the probability. The calibration stands beside the trees as a note: it is applied after the graph, but another
-calibration is another version, and the version is the hash of the file. A model that then answers differently from the trees by more than `TOLERANCE`, or answers
+into the probability. A model that then answers differently from the trees by more than `TOLERANCE`, or answers
 differently when asked row by row, is refused.
+
+The calibration is applied by whoever serves, after the graph. The file holds it as a note all the same: a version is
+the hash of its file, and the same trees with another calibration are another version.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -37,7 +39,7 @@ class Parity(msgspec.Struct, frozen=True):
     largest_difference: float
 
 
-def export(booster: "xgboost.Booster", training_rows: Rows) -> tuple[bytes, Parity]:
+def export(booster: "xgboost.Booster", training_rows: Rows, calibration: Calibration) -> tuple[bytes, Parity]:
     """Return the model file and how well it agrees; Refused when it does not.
 
     Trees without a single split are refused first: they say the same of every row, and onnxmltools 1.16 writes
@@ -47,19 +49,24 @@ def export(booster: "xgboost.Booster", training_rows: Rows) -> tuple[bytes, Pari
         raise Refused(
             "nothing could be learned: no feature tells the rows apart, so there is no model to publish"
         )
-    model = to_onnx(booster, training_rows.shape[1])
+    model = to_onnx(booster, training_rows.shape[1], calibration)
     return model, check_parity(model, booster, trying_rows(booster, training_rows))
 
 
-def to_onnx(booster: "xgboost.Booster", features: int) -> bytes:
+def to_onnx(booster: "xgboost.Booster", features: int, calibration: Calibration) -> bytes:
     """Return the trees as an ONNX file with one float input row and one float answer."""
     from onnxmltools import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
+    from onnx import helper
 
     converted = convert_xgboost(
         booster, initial_types=[(INPUT, FloatTensorType([None, features]))], target_opset=OPSET
     )
-    return _one_number(converted, features).SerializeToString(deterministic=True)
+    model = _one_number(converted, features)
+    helper.set_model_props(
+        model, {"slope": repr(calibration.slope), "intercept": repr(calibration.intercept)}
+    )
+    return model.SerializeToString(deterministic=True)
 
 
 def trying_rows(booster: "xgboost.Booster", training_rows: Rows) -> Rows:

@@ -25,7 +25,16 @@ from engine.core.maths.calibration import Calibration, calibrate
 from engine.training.boosting import SEED, fit, gains, probabilities
 from engine.training.dataset import Counts, Dataset, assemble
 from engine.training.export import Parity, export
-from engine.training.scores import Gain, ReliabilityBin, Scores, area_under_curve, auc_error, gain, reliability, score
+from engine.training.scores import (
+    Gain,
+    ReliabilityBin,
+    Scores,
+    area_under_curve,
+    auc_error,
+    gain,
+    reliability,
+    score,
+)
 
 QUESTION = "probability that the upper barrier is reached before the lower one, given that one of them is"
 EMBARGO_SHARE = 0.01  # of all bars (Lopez de Prado 2018, section 7.4.2)
@@ -116,11 +125,17 @@ def train(series: Mapping[str, BarArrays], settings: ModelSettings) -> Trained:
             f"the rows leak: on shuffled answers the walk-forward AUC is {canary.auc:.3f}, "
             f"further than {canary.tolerance:.3f} from 0.5"
         )
-    booster = fit(data.rows, data.target, data.weight, settings)
-    model, parity = export(booster, data.rows)
-    raw, said, base, target = walk.raw[judged], walk.calibrated[judged], walk.base[judged], data.target[judged]
-    gained = gain(said, base, target, data.weight[judged])
     heard = walk.answered
+    served = calibrate(walk.raw[heard], data.target[heard], data.weight[heard])
+    booster = fit(data.rows, data.target, data.weight, settings)
+    model, parity = export(booster, data.rows, served)
+    raw, said, base, target = (
+        walk.raw[judged],
+        walk.calibrated[judged],
+        walk.base[judged],
+        data.target[judged],
+    )
+    gained = gain(said, base, target, data.weight[judged])
     report = TrainingReport(
         question=QUESTION,
         instruments=data.instruments,
@@ -137,7 +152,7 @@ def train(series: Mapping[str, BarArrays], settings: ModelSettings) -> Trained:
         out_of_sample_raw=score(raw, base, target),
         gain=gained,
         better_than_base=gained.sure,
-        calibration=calibrate(walk.raw[heard], data.target[heard], data.weight[heard]),
+        calibration=served,
         reliability=reliability(said, target),
         reliability_raw=reliability(raw, target),
         canary=canary,

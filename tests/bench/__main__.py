@@ -6,5 +6,7 @@ from tests.bench import backtest, decision, events, features
 from tests.bench.measure import finish
 
 if __name__ == "__main__":
-    found = {bench.__name__.rpartition(".")[2]: bench.main() for bench in (features, decision, backtest, events)}
+    found = {
+        bench.__name__.rpartition(".")[2]: bench.main() for bench in (features, decision, backtest, events)
+    }
     finish("all", json.loads(json.dumps(found)))

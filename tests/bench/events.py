@@ -120,12 +120,20 @@ def _same_trades(found: dict[str, dict[int, dict[str, float]]]) -> None:
 
 
 def _ratios(found: dict[str, dict[int, dict[str, float]]], sizes: tuple[int, ...]) -> dict[str, float]:
-    rates = {name: {size: size / by_size[size]["cpu_seconds"] for size in sizes} for name, by_size in found.items()}
-    ratios = {f"to {name} at {sizes[0]}": rates[OURS][sizes[0]] / rates[name][sizes[0]] for name in found if name != OURS}
+    rates = {
+        name: {size: size / by_size[size]["cpu_seconds"] for size in sizes} for name, by_size in found.items()
+    }
+    ratios = {
+        f"to {name} at {sizes[0]}": rates[OURS][sizes[0]] / rates[name][sizes[0]]
+        for name in found
+        if name != OURS
+    }
     ratios["largest to smallest size"] = rates[OURS][sizes[-1]] / rates[OURS][sizes[0]]
     for name in found:
         if name != OURS:
-            ratios[f"peak memory to {name}"] = found[OURS][sizes[-1]]["peak_mb"] / found[name][sizes[-1]]["peak_mb"]
+            ratios[f"peak memory to {name}"] = (
+                found[OURS][sizes[-1]]["peak_mb"] / found[name][sizes[-1]]["peak_mb"]
+            )
     return ratios
 
 

@@ -16,7 +16,9 @@ from tests.unit.engine.backtest.markets import random_walk
 def main() -> dict[str, object]:
     """Print the table and the line."""
     bars = random_walk(100_000, 1)
-    live = each(lambda number: build_rows(bars.slice(number, number + NEED), NEED - WARM_UP + 1), 300, warm_up=20)
+    live = each(
+        lambda number: build_rows(bars.slice(number, number + NEED), NEED - WARM_UP + 1), 300, warm_up=20
+    )
     by_size = {}
     for size in (5_000, 20_000, 100_000):
         part = bars.slice(0, size)
@@ -27,7 +29,11 @@ def main() -> dict[str, object]:
     table(
         f"{len(NAMES)} features",
         [
-            (f"live window of {NEED} bars, {NEED - WARM_UP + 1} rows, p50", f"{live.p50 / 1e3:.2f} ms", "<= 1.5"),
+            (
+                f"live window of {NEED} bars, {NEED - WARM_UP + 1} rows, p50",
+                f"{live.p50 / 1e3:.2f} ms",
+                "<= 1.5",
+            ),
             ("the same, p99", f"{live.p99 / 1e3:.2f} ms", ""),
             *[(f"series of {size:,} bars", f"{us:.2f} us a bar", "<= 5") for size, us in by_size.items()],
             ("live against series, largest difference", f"{worst:.1e}", "<= 1e-9"),

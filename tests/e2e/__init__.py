@@ -1,0 +1,1 @@
+"""What a user does, from the command line to the answer."""

@@ -52,7 +52,9 @@ def trained(rounds: int = 60) -> Trained:
 
 
 def served(model: Trained) -> OnnxPredictor:
-    known = ServedModel("gbt", "v1", model.report.feature_set, model.features, model.model)
+    known = ServedModel(
+        "gbt", "v1", model.report.feature_set, model.features, model.model, model.report.calibration
+    )
     return OnnxPredictor([known], feature_set_version(), NAMES, deadline_ms=None)
 
 
@@ -72,11 +74,45 @@ def test_on_a_random_walk_the_walk_forward_finds_nothing() -> None:
     assert report.canary.auc == pytest.approx(0.5, abs=report.canary.tolerance)
 
 
+def test_on_a_random_walk_the_served_model_says_nearly_the_base_rate() -> None:
+    report = trained(300).report
+
+    assert report.calibration.slope < 0.2
+    for raw in (0.1, 0.9):
+        assert report.calibration.probability(raw) == pytest.approx(report.base_rate, abs=0.1)
+    assert report.out_of_sample_raw.log_loss > report.out_of_sample_raw.log_loss_base + 0.02
+    assert report.out_of_sample.log_loss < report.out_of_sample.log_loss_base + 0.005
+
+
+def test_calibrated_scores_are_of_folds_that_earlier_folds_calibrated() -> None:
+    report = trained().report
+
+    assert [fold.scores is None for fold in report.folds] == [True, False, False, False]
+    assert [fold.calibration is None for fold in report.folds] == [True, False, False, False]
+    assert report.out_of_sample.rows == report.out_of_sample_raw.rows
+    assert report.out_of_sample.rows == sum(fold.scores.rows for fold in report.folds if fold.scores)
+    assert report.out_of_sample.log_loss_base == report.out_of_sample_raw.log_loss_base
+
+
+def test_a_fold_is_calibrated_by_nothing_that_came_after_it() -> None:
+    """With the last quarter of the bars gone, the folds before it are as they were when the blocks are the same."""
+    bars = random_walk(1)
+    future = BarArrays(bars.end_ms, *(column.copy() for column in bars[1:]))
+    for column in future[1:5]:
+        column[3600:] = bars.close[3599] * (column[3600:] / bars.close[3599]) ** 1.5
+
+    before, after = (train({"A": each}, SETTINGS).report.folds for each in (bars, future))
+
+    assert before[1].test_last < before[3].test_first
+    assert [fold.calibration for fold in before[:3]] == [fold.calibration for fold in after[:3]]
+
+
 def test_what_can_be_predicted_is_found() -> None:
     report = train({"A": random_walk(3, pull=0.35)}, SETTINGS).report
 
     assert report.out_of_sample.auc is not None
     assert report.out_of_sample.auc > 0.6
+    assert report.calibration.slope > 0.3
     assert report.better_than_base
     assert report.canary.passed
 
@@ -160,15 +196,15 @@ def test_five_thousand_rows_at_once_and_one_by_one_are_the_same_bits(rounds: int
 
     together = predictor.predict_many(matrix)["gbt"]
 
-    for row, answer in zip(matrix.tolist(), together.tolist(), strict=True):
+    for row, *said in zip(matrix.tolist(), together.probability.tolist(), together.raw.tolist(), strict=True):
         (alone,) = predictor.predict(observation(dict(zip(NAMES, row, strict=True))))
-        assert alone.probability == answer
+        assert [alone.probability, alone.raw] == said
 
 
 def test_rows_that_are_warming_up_are_absent_in_both() -> None:
     matrix = build_matrix(random_walk(1))[: WARM_UP + 5]
 
-    answers = served(trained()).predict_many(matrix)["gbt"]
+    answers = served(trained()).predict_many(matrix)["gbt"].probability
 
     assert np.isnan(answers).tolist() == [True] * (WARM_UP - 1) + [False] * 6
 

@@ -7,7 +7,7 @@ import hashlib
 from datetime import UTC, datetime
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_WIDTH = 9  # base 36 milliseconds reach the year 5188
+_PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 
 
 def epoch_ms(moment: datetime) -> int:
@@ -24,16 +24,16 @@ def from_epoch_ms(ms: int) -> datetime:
 
 
 def time36(moment: datetime) -> str:
-    """Nine base-36 digits that sort as the moment does.
+    """Nine base-36 digits that sort as the moment does, to the year 5188.
 
     >>> time36(datetime(2008, 10, 15, tzinfo=UTC))
     '0fmb756o0'
     """
-    number, digits = epoch_ms(moment), []
-    for _ in range(_WIDTH):
-        number, digit = divmod(number, 36)
-        digits.append(_DIGITS[digit])
-    return "".join(reversed(digits))
+    number, digits = epoch_ms(moment), ""
+    for _ in range(4):
+        number, pair = divmod(number, 36 * 36)
+        digits = _PAIRS[pair] + digits
+    return _DIGITS[number % 36] + digits
 
 
 def digest(*parts: str, length: int = 8) -> str:

@@ -14,7 +14,8 @@ from engine.core.ensemble.weights import admit, weigh
 def combine(signals: Sequence[Signal], state: EnsembleState, settings: EnsembleSettings) -> Forecast:
     """One score from all votes. With no signals at all, a forecast that says nothing."""
     weights = weigh(admit(state, signals), settings.method)
-    votes = tuple([Vote(s.source, s.score, weights[s.source], weights[s.source] * s.score) for s in signals])
+    pairs = zip(signals, weights, strict=True)
+    votes = tuple([Vote(said.source, said.score, weight, weight * said.score) for said, weight in pairs])
     score = sum([vote.contribution for vote in votes])
     spread = sum([vote.weight * (vote.score - score) ** 2 for vote in votes])
     return Forecast(
@@ -35,11 +36,10 @@ def remember(state: EnsembleState, signals: Sequence[Signal], close: float, foll
 
     `followed` is the direction that passed the gate, 0 if none did. A voter that was silent keeps its evidence.
     """
-    voters = {name: _call(voter, 0.0) for name, voter in state.voters.items()}
-    for signal, voter in zip(signals, admit(state, signals).values(), strict=True):
-        voters[signal.source] = _call(voter, signal.score)
-    return replace(state, voters=voters, last_close=close, last_followed=followed)
-
-
-def _call(voter: ModelEvidence, score: float) -> ModelEvidence:
-    return ModelEvidence(voter.weight, voter.right, voter.wrong, score)
+    said = {signal.source: signal.score for signal in signals}
+    voters = state.voters | dict(zip(said, admit(state, signals), strict=True))
+    called = {
+        name: ModelEvidence(voter.weight, voter.right, voter.wrong, said.get(name, 0.0))
+        for name, voter in voters.items()
+    }
+    return replace(state, voters=called, last_close=close, last_followed=followed)

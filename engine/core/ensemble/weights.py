@@ -26,8 +26,7 @@ def learn(state: EnsembleState, close: float, volatility: float, settings: Ensem
         return state
     move = math.log(close / state.last_close)
     surprise = clip(move / (2 * volatility)) if volatility > 0 else 0.0
-    voters = {name: _judge(voter, surprise, settings) for name, voter in state.voters.items()}
-    return _measure_edge(replace(state, voters=_share_out(voters, settings.share)), move, settings)
+    return _measure_edge(replace(state, voters=_judge(state.voters, surprise, settings)), move, settings)
 
 
 def _measure_edge(state: EnsembleState, move: float, settings: EnsembleSettings) -> EnsembleState:
@@ -49,52 +48,54 @@ def hedge_loss(score: float, surprise: float) -> float:
     return (1 - score * surprise) / 2
 
 
-def _judge(voter: ModelEvidence, surprise: float, settings: EnsembleSettings) -> ModelEvidence:
-    outcome = voter.last_score * surprise
-    return ModelEvidence(
-        weight=voter.weight * math.exp(-settings.learning_rate * hedge_loss(voter.last_score, surprise)),
-        right=voter.right * settings.discount + max(0.0, outcome),
-        wrong=voter.wrong * settings.discount + max(0.0, -outcome),
-        last_score=voter.last_score,
-    )
+def _judge(
+    voters: dict[str, ModelEvidence], surprise: float, settings: EnsembleSettings
+) -> dict[str, ModelEvidence]:
+    """Multiply the weights, share them out so that they add up to one, and count right and wrong calls."""
+    rate, discount, share = settings.learning_rate, settings.discount, settings.share
+    grown = [
+        voter.weight * math.exp(-rate * hedge_loss(voter.last_score, surprise)) for voter in voters.values()
+    ]
+    total = sum(grown)
+    floor, kept = (share / len(grown), (1 - share) / total) if total > 0 else (0.0, 1.0)
+    judged = {}
+    for (name, voter), weight in zip(voters.items(), grown, strict=True):
+        outcome = voter.last_score * surprise
+        right = voter.right * discount + max(0.0, outcome)
+        wrong = voter.wrong * discount + max(0.0, -outcome)
+        judged[name] = ModelEvidence(weight * kept + floor, right, wrong, voter.last_score)
+    return judged
 
 
-def _share_out(voters: dict[str, ModelEvidence], share: float) -> dict[str, ModelEvidence]:
-    total = sum(voter.weight for voter in voters.values())
-    if not voters or total <= 0:
-        return voters
-    floor, kept = share / len(voters), (1 - share) / total
-    return {
-        name: ModelEvidence(voter.weight * kept + floor, voter.right, voter.wrong, voter.last_score)
-        for name, voter in voters.items()
-    }
+def admit(state: EnsembleState, signals: Sequence[Signal]) -> list[ModelEvidence]:
+    """What is known of those who speak at this bar, in their order; a new voter starts with an equal part."""
+    known = [state.voters.get(signal.source) for signal in signals]
+    return [voter or ModelEvidence(1 / len(signals), 0.0, 0.0, 0.0) for voter in known]
 
 
-def admit(state: EnsembleState, signals: Sequence[Signal]) -> dict[str, ModelEvidence]:
-    """The voters of this bar with their evidence; a new voter starts with an equal part."""
-    part = 1 / len(signals) if signals else 0.0
-    fresh = ModelEvidence(part, 0.0, 0.0, 0.0)
-    return {signal.source: state.voters.get(signal.source, fresh) for signal in signals}
-
-
-def weigh(voters: dict[str, ModelEvidence], method: str) -> dict[str, float]:
+def weigh(voters: Sequence[ModelEvidence], method: str) -> list[float]:
     """Weights that add up to one, by the method named in the settings."""
-    raw = {name: _RAW[method](voter) for name, voter in voters.items()}
-    total = sum(raw.values())
+    raw = _RAW[method](voters)
+    total = sum(raw)
     if total <= 0:
-        return {name: 1 / len(raw) for name in raw}
-    return {name: weight / total for name, weight in raw.items()}
+        return [1 / len(raw) for _ in raw]
+    return [weight / total for weight in raw]
 
 
-def _equal(voter: ModelEvidence) -> float:
-    return 1.0
+def _equal(voters: Sequence[ModelEvidence]) -> list[float]:
+    return [1.0 for _ in voters]
 
 
-def _hedge(voter: ModelEvidence) -> float:
-    return voter.weight
+def _hedge(voters: Sequence[ModelEvidence]) -> list[float]:
+    return [voter.weight for voter in voters]
 
 
-def _bayes(voter: ModelEvidence) -> float:
+def _bayes(voters: Sequence[ModelEvidence]) -> list[float]:
+    return [_is_skilled(voter) for voter in voters]
+
+
+def _is_skilled(voter: ModelEvidence) -> float:
+    """The probability that the hit rate is above one half."""
     a, b = 1 + voter.right, 1 + voter.wrong
     mean = a / (a + b)
     deviation = math.sqrt(mean * (1 - mean) / (a + b + 1))

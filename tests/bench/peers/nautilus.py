@@ -68,10 +68,14 @@ bars = BarDataWrangler(BARS, PAIR).process(frame)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 engine = BacktestEngine(
     BacktestEngineConfig(
-        logging=LoggingConfig(bypass_logging=True), risk_engine=RiskEngineConfig(bypass=True), run_analysis=False
+        logging=LoggingConfig(bypass_logging=True),
+        risk_engine=RiskEngineConfig(bypass=True),
+        run_analysis=False,
     )
 )
-engine.add_venue(VENUE, OmsType.NETTING, AccountType.CASH, [Money(1_000_000, USDT), Money(0, BTC)], base_currency=None)
+engine.add_venue(
+    VENUE, OmsType.NETTING, AccountType.CASH, [Money(1_000_000, USDT), Money(0, BTC)], base_currency=None
+)
 engine.add_instrument(PAIR)
 engine.add_data(bars)
 strategy = Cross()
@@ -81,7 +85,9 @@ engine.run()
 seconds = time.process_time() - start
 account = engine.portfolio.account(VENUE)
 held = account.balance_total(BTC)
-equity = account.balance_total(USDT).as_double() + (held.as_double() if held else 0.0) * float(market["close"][-1])
+equity = account.balance_total(USDT).as_double() + (held.as_double() if held else 0.0) * float(
+    market["close"][-1]
+)
 print(
     json.dumps(
         {

@@ -106,8 +106,8 @@ async def test_a_failure_inside_is_told_as_one_and_logged(caplog: pytest.LogCapt
 
 
 async def test_the_console_answers_until_quit_and_until_its_input_ends() -> None:
+    out = io.StringIO()
     for lines, count in (("/help\n\n/quit\n/help\n", 1), ("/help\n/trades\n", 2), ("", 0)):
-        out = io.StringIO()
         chat = ConsoleChat("s1", lines=io.StringIO(lines), out=out)
         keys = [message.key async for message in chat.messages()]
         assert len(keys) == count

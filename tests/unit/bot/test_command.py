@@ -146,9 +146,7 @@ async def test_help_lists_only_what_this_person_may_use() -> None:
     assert not (await say("/help nothing")).ok
 
 
-@pytest.mark.parametrize(
-    "text", ["/Kill", "/KILL", "/ｋｉｌｌ", "/kіll", "/ki\u200bll", "／kill", "/kilI"]
-)
+@pytest.mark.parametrize("text", ["/Kill", "/KILL", "/ｋｉｌｌ", "/kіll", "/ki\u200bll", "／kill", "/kilI"])
 async def test_a_capital_or_a_look_alike_is_another_name(text: str) -> None:
     desk = FakeDesk()
 

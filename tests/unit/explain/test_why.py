@@ -132,8 +132,14 @@ def test_a_day_without_an_entry_tells_what_was_decided_instead() -> None:
     assert not answer.refused
 
 
+def test_an_entry_on_the_other_side_than_asked_is_told_as_it_was() -> None:
+    text = ask("why did you short SP500 on 15 Oct 2008", *bought()).text
+
+    assert text.startswith("Decided to buy SP500 at 15 Oct 2008")
+
+
 def test_two_entries_in_a_period_are_counted_and_the_newest_told() -> None:
-    records = [start_record(), cycle_record(), cycle_record(at=CLOSE + 7 * DAY)]
+    records: list[Record] = [start_record(), cycle_record(), cycle_record(at=CLOSE + 7 * DAY)]
 
     text = ask("why did you buy SP500 in october 2008", *records).text
 
@@ -345,7 +351,8 @@ def test_why_size_tells_every_step() -> None:
 
 def test_why_open_tells_distances() -> None:
     held = position()
-    records = [start_record(), cycle_record("entered", held.opened_at - DAY), cycle_record("held", held=held)]
+    records: list[Record] = [start_record(), cycle_record("held", held=held)]
+    records.insert(1, cycle_record("entered", held.opened_at - DAY))
 
     text = ask("why is SP500 still open?", *records).text
 
@@ -367,7 +374,7 @@ def test_why_open_of_nothing_says_so_and_tells_the_last_trade() -> None:
 
 def test_counts_and_profit_add_up() -> None:
     won = trade_record(LATER + DAY, CLOSE + 3 * DAY, exit_reason="target", gross="900.00", fees="10.00")
-    records = [*stopped_out(), won, cycle_record("no_signal", LATER + DAY)]
+    records: list[Record] = [*stopped_out(), won, cycle_record("no_signal", LATER + DAY)]
 
     text = ask("how much did we make?", *records).text
 

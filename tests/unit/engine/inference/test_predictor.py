@@ -8,6 +8,7 @@ import pytest
 from engine.core.domain.errors import BadInput, Refused
 from engine.core.domain.market import Bar
 from engine.core.domain.records import Observation
+from engine.core.maths.calibration import Calibration
 from engine.inference.predictor import NoPredictor, OnnxPredictor, ServedModel
 from engine.inference.session import Session
 
@@ -16,6 +17,7 @@ onnx = pytest.importorskip("onnx")
 
 NAMES = ("slow", "fast")
 SET = "0123456789ab"
+ASIS = Calibration(slope=1.0, intercept=0.0)
 
 
 def stump(margin: float = 1.0, features: int = 2) -> bytes:
@@ -49,8 +51,10 @@ def stump(margin: float = 1.0, features: int = 2) -> bytes:
 
 
 @cache
-def served(name: str = "gbt", margin: float = 1.0, feature_set: str = SET) -> ServedModel:
-    return ServedModel(name, f"{name}-version", feature_set, NAMES, stump(margin))
+def served(
+    name: str = "gbt", margin: float = 1.0, feature_set: str = SET, calibration: Calibration = ASIS
+) -> ServedModel:
+    return ServedModel(name, f"{name}-version", feature_set, NAMES, stump(margin), calibration)
 
 
 def predictor(*models: ServedModel, deadline_ms: int | None = None, took_ms: float = 0.0) -> OnnxPredictor:
@@ -69,6 +73,20 @@ def test_the_answer_is_the_probability_of_the_model_and_names_its_version() -> N
 
     assert answer.probability == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
     assert (answer.model, answer.version, answer.reason) == ("gbt", "gbt-version", "")
+
+
+def test_the_calibrated_answer_counts_and_the_raw_one_is_kept_beside_it() -> None:
+    (answer,) = predictor(served(calibration=Calibration(0.5, 0.25))).predict(observation(fast=9.0, slow=0.5))
+
+    assert answer.raw == pytest.approx(1 / (1 + np.exp(-1)), abs=1e-6)
+    assert answer.probability == pytest.approx(1 / (1 + np.exp(-0.75)), abs=1e-6)
+
+
+def test_an_absent_model_has_no_raw_answer_either() -> None:
+    late = predictor(deadline_ms=15, took_ms=20).predict(observation(slow=1, fast=1))
+    cold = predictor().predict(observation())
+
+    assert [(each.probability, each.raw) for each in (*late, *cold)] == [(None, None)] * 2
 
 
 def test_without_features_every_model_is_warming_up() -> None:
@@ -131,12 +149,16 @@ def test_versions_are_those_that_are_served() -> None:
 def test_many_rows_are_answered_as_each_alone_and_bad_rows_not_at_all() -> None:
     matrix = np.array([[0.0, 1.0], [np.nan, 1.0], [0.5, 1.0], [0.0, 1e300]])
 
-    answers = predictor().predict_many(matrix)["gbt"]
+    asked = predictor(served(calibration=Calibration(0.3, -0.1)))
 
-    assert np.isnan(answers).tolist() == [False, True, False, True]
-    for row, answer in zip(matrix[[0, 2]], answers[[0, 2]], strict=True):
-        (alone,) = predictor().predict(observation(slow=float(row[0]), fast=float(row[1])))
-        assert alone.probability == answer
+    answers = asked.predict_many(matrix)["gbt"]
+
+    assert (
+        np.isnan(answers.probability).tolist() == np.isnan(answers.raw).tolist() == [False, True, False, True]
+    )
+    for place in (0, 2):
+        (alone,) = asked.predict(observation(slow=matrix[place, 0], fast=matrix[place, 1]))
+        assert (alone.probability, alone.raw) == (answers.probability[place], answers.raw[place])
 
 
 def test_a_desk_without_models_hears_nothing() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from engine.core.domain.errors import BadInput, Refused
+from engine.core.maths.calibration import Calibration
 from engine.store.models import Label, Manifest, ModelFolder, TrainedOn, hash_of
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -19,6 +20,7 @@ def about(**changes: Any) -> dict[str, Any]:
         "label": Label(10, 2.0, 2.0),
         "params": {"max_depth": 3},
         "metrics": {"folds": [{"auc": 0.53}]},
+        "calibration": Calibration(0.4, 0.1),
         "parity": 1e-7,
         "created_at": NOW,
     } | changes

@@ -7,6 +7,7 @@ import pytest
 
 from configs.schema.models import ModelSettings
 from engine.core.domain.errors import Refused
+from engine.core.maths.calibration import Calibration
 from engine.core.maths.rows import Rows
 from engine.inference.session import Session
 from engine.training.boosting import fit, gains, probabilities, splits
@@ -19,6 +20,7 @@ pytest.importorskip("xgboost")
 pytest.importorskip("onnxmltools")
 
 FEATURES = 12
+ASIS = Calibration(slope=1.0, intercept=0.0)
 
 
 @cache
@@ -40,7 +42,7 @@ def trees(rounds: int = 40, depth: int = 3) -> "xgboost.Booster":
 def test_the_exported_model_answers_as_the_trees_do(rounds: int, depth: int) -> None:
     booster = trees(rounds, depth)
 
-    model, parity = export(booster, rows())
+    model, parity = export(booster, rows(), ASIS)
 
     assert parity.rows > 1000
     assert parity.largest_difference <= 1e-6
@@ -49,7 +51,7 @@ def test_the_exported_model_answers_as_the_trees_do(rounds: int, depth: int) -> 
 
 
 def test_two_fits_of_the_same_rows_are_the_same_file() -> None:
-    first, second = (hashlib.sha256(to_onnx(trees(), FEATURES)).hexdigest() for _ in range(2))
+    first, second = (hashlib.sha256(to_onnx(trees(), FEATURES, ASIS)).hexdigest() for _ in range(2))
 
     assert first == second
 
@@ -65,9 +67,16 @@ def test_the_rows_that_are_tried_lie_on_and_beside_thresholds_and_have_gaps() ->
     assert tried.tobytes() == trying_rows(booster, rows()).tobytes()
 
 
+def test_the_same_trees_with_another_calibration_are_another_file_with_the_same_answers() -> None:
+    plain, other = (to_onnx(trees(), FEATURES, given) for given in (ASIS, Calibration(0.5, 0.1)))
+
+    assert plain != other
+    assert np.array_equal(Session(plain, FEATURES).many(rows()), Session(other, FEATURES).many(rows()))
+
+
 def test_a_model_that_answers_otherwise_is_not_published() -> None:
     with pytest.raises(Refused, match=r"differs from the trees by .* it is not published"):
-        check_parity(to_onnx(trees(30), FEATURES), trees(40), rows())
+        check_parity(to_onnx(trees(30), FEATURES, ASIS), trees(40), rows())
 
 
 @pytest.mark.parametrize("answer", [True, False])
@@ -75,7 +84,7 @@ def test_trees_that_never_split_are_not_published(answer: bool) -> None:
     booster = fit(rows(), np.full(1200, answer), np.ones(1200), ModelSettings(rounds=5))
 
     with pytest.raises(Refused, match="nothing could be learned"):
-        export(booster, rows())
+        export(booster, rows(), ASIS)
 
 
 def test_gains_are_shares_and_find_what_matters() -> None:
