@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from explain.why import Answer, why
 from msgspec.structs import replace
 
 from configs.schema.settings import Settings
@@ -34,6 +33,7 @@ from engine.data import bundled
 from engine.data.replay import ReplayFeed
 from engine.ports import Journal
 from engine.store.lock import hold
+from explain.why import Answer, why
 from jobs.bootstrap import Engine, open_engine
 from jobs.clocks import ReplayClock, WallClock
 from jobs.home import Home

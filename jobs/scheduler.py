@@ -54,8 +54,9 @@ class ReplayPace:
         """Wake whoever waits, for the last time."""
         self._stopped = True
         self._woken.set()
-        if self._scheduler is not None:
-            self._scheduler.shutdown(wait=False)
+        scheduler, self._scheduler = self._scheduler, None
+        if scheduler is not None:  # a signal may stop it before the end of the run does
+            scheduler.shutdown(wait=False)
 
     async def _wake(self) -> None:
         """A coroutine on purpose: a plain function would be called in a thread, where the event may not be set."""

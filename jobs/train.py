@@ -109,4 +109,11 @@ def lines(manifest: Manifest, report: TrainingReport) -> list[str]:
 
 def verdict(report: TrainingReport) -> str:
     """Whether the calibrated model knows anything, in words."""
-    return f"{'better' if report.better_than_base else 'NO better'} than not knowing"
+    if report.better_than_base:
+        return "better than not knowing"
+    if report.gain.log_loss > 0:
+        return (
+            f"better than not knowing by {report.gain.log_loss:.4f}, NO more than chance may give "
+            f"(standard error {report.gain.error:.4f})"
+        )
+    return "NO better than not knowing"

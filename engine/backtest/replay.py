@@ -40,7 +40,7 @@ from engine.core.domain.signal import Prediction
 from engine.core.execution.book import Book, Update
 from engine.core.pipeline import FEATURE_SET, decide
 
-Recorder = Callable[[Sequence[Record]], None]
+Recorder = Callable[[Sequence[Record]], object]
 
 
 class Progress(NamedTuple):

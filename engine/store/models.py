@@ -51,8 +51,8 @@ class Label(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that must be known of a model to use it, judge it and make it again.
 
-    `features` are in the order of its columns; `calibration` is what its answers are put through. `parity` is the largest difference between what the trained
-    model and the exported file answered; `metrics` hold the folds.
+    `features` are in the order of its columns; `calibration` is what its answers are put through; `parity` is the
+    largest difference between what the trained model and the exported file answered; `metrics` hold the folds.
     """
 
     name: str

@@ -55,9 +55,9 @@ def export(booster: "xgboost.Booster", training_rows: Rows, calibration: Calibra
 
 def to_onnx(booster: "xgboost.Booster", features: int, calibration: Calibration) -> bytes:
     """Return the trees as an ONNX file with one float input row and one float answer."""
+    from onnx import helper
     from onnxmltools import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
-    from onnx import helper
 
     converted = convert_xgboost(
         booster, initial_types=[(INPUT, FloatTensorType([None, features]))], target_opset=OPSET

@@ -59,7 +59,8 @@ def main(bars: int = BARS) -> dict[str, object]:
         "sweep_prepared": bars / again,
     }
     table(
-        f"{bars:,} bars, {len(NAMES)} features, {TREES} trees (depth {DEPTH}), {len(plain.trades)} trades, bars a CPU second",
+        f"{bars:,} bars, {len(NAMES)} features, {TREES} trees (depth {DEPTH}), {len(plain.trades)} trades closed: "
+        "bars a CPU second",
         [
             ("a record at every bar, encoded and chained", f"{rates['recorded']:,.0f}", ">= 10,000"),
             ("every decision in full, no record", f"{rates['unrecorded']:,.0f}", ""),

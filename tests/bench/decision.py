@@ -77,8 +77,8 @@ def main() -> dict[str, object]:
     entered = sum(record.result.outcome is OutcomeKind.ENTERED for record in records) / len(records)
     blend, sizing = _parts(found[0])
     table(
-        f"One decision: {MODELS} models of {TREES} trees (depth {DEPTH}), {checks} checks, a record of {length:,} bytes, "
-        f"{entered:.0%} enter",
+        f"One decision: {MODELS} models of {TREES} trees (depth {DEPTH}), {checks} checks, "
+        f"a record of {length:,} bytes, {entered:.0%} enter",
         [
             ("models to durable intent, p50", f"{whole.p50:.0f} us", "<= 150"),
             ("the same, p99", f"{whole.p99:.0f} us", ""),

@@ -88,7 +88,10 @@ class Floor(Cross):
 def main(sizes: tuple[int, ...] = SIZES, peers: dict[str, str] | None = None) -> dict[str, object]:
     """Print the table and the line."""
     commands = {name: [sys.executable, "-m", "tests.bench.events", "--child", name] for name in (FLOOR, OURS)}
-    commands |= {name: [python, str(HERE / "peers" / f"{name}.py")] for name, python in (peers or {}).items()}
+    commands |= {
+        name: [python, "-W", "ignore", str(HERE / "peers" / f"{name}.py")]
+        for name, python in (peers or {}).items()
+    }
     found: dict[str, dict[int, dict[str, float]]] = {name: {} for name in commands}
     with tempfile.TemporaryDirectory(prefix="whydesk-bench-") as folder:
         for size in sizes:

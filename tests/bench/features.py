@@ -1,6 +1,7 @@
 """What features cost: `python -m tests.bench.features`."""
 
 import os
+from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -22,7 +23,7 @@ def main() -> dict[str, object]:
     by_size = {}
     for size in (5_000, 20_000, 100_000):
         part = bars.slice(0, size)
-        by_size[size] = min(cpu(lambda part=part: build_matrix(part))[0] for _ in range(3)) / size * 1e6
+        by_size[size] = min(cpu(partial(build_matrix, part))[0] for _ in range(3)) / size * 1e6
     matrix, row = build_matrix(bars.slice(0, 3000)), build_rows(bars.slice(0, 3000), 1)[0]
     told = np.array([row[name] for name in NAMES])
     worst = float(np.max(np.abs(told - matrix[-1]) / np.maximum(np.abs(matrix[-1]), 1.0)))

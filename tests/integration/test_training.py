@@ -95,7 +95,7 @@ def test_calibrated_scores_are_of_folds_that_earlier_folds_calibrated() -> None:
 
 
 def test_a_fold_is_calibrated_by_nothing_that_came_after_it() -> None:
-    """With the last quarter of the bars gone, the folds before it are as they were when the blocks are the same."""
+    """Other bars after the third fold, and every calibration up to it is what it was."""
     bars = random_walk(1)
     future = BarArrays(bars.end_ms, *(column.copy() for column in bars[1:]))
     for column in future[1:5]:

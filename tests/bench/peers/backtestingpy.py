@@ -1,12 +1,10 @@
+# mypy: ignore-errors
 """SMA 20/50 cross in backtesting.py, next open: `PYTHON backtestingpy.py MARKET.npz`. Statistics are not timed."""
 
 import json
 import resource
 import sys
 import time
-import warnings
-
-warnings.filterwarnings("ignore")
 
 import backtesting.backtesting as core
 import numpy as np

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """SMA 20/50 cross in nautilus_trader, fill at the close: `PYTHON nautilus.py MARKET.npz`. Needs pandas below 3."""
 
 import json

@@ -68,7 +68,7 @@ def test_an_empty_profile_is_the_defaults(file: Path) -> None:
     assert load(str(file), {}) == Settings()
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str | bytes, str]] = {
     "unknown section": ("rsk:\n  max_gross: 1\n", "FILE line 1: unknown key rsk; did you mean risk?"),
     "unknown key": ("a: 1\n", "FILE line 1: unknown key a; known are desk, data"),
     "unknown key, near": (

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.records import Record
+from engine.core.domain.signal import Signal
 from explain.claims import Figure, Reader, resolve
 from explain.units import write
 from explain.why import Answer, answer_record, why
@@ -22,6 +23,7 @@ from tests.builders import (
     entry_orders,
     exits,
     fill,
+    forecast,
     halted,
     incident,
     issue,
@@ -102,6 +104,16 @@ def test_why_entry_tells_score_votes_size_geometry_checks_fill() -> None:
         "fee 15.50 USD, slippage +3.75 USD",
     ):
         assert told in answer.text
+
+
+def test_a_model_votes_with_its_calibrated_answer_and_the_raw_one_is_told_beside_it() -> None:
+    inputs = {"signal": 0.56, "signal raw": 0.8}
+    cycle = cycle_record(forecast=forecast(predicted=0.44), signals=(Signal("predicted", 0.44, inputs),))
+
+    answer = ask("why did you buy SP500", start_record(), cycle)
+
+    assert not answer.refused
+    assert "predicted +0.440 = 100 % × +0.440 (signal 56 %, signal raw 80 %)" in answer.text
 
 
 def test_why_entry_tells_what_came_of_it() -> None:

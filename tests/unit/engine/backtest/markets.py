@@ -60,7 +60,7 @@ class OracleModel:
         stretch = observation.features["zscore_20"]
         if stretch < self._silent_below:
             return (Prediction("line", "0" * 64, None, "silent"),)
-        return (Prediction("line", "0" * 64, _line(stretch)),)
+        return (Prediction("line", "0" * 64, _line(stretch), raw=_raw(stretch)),)
 
     def predict_many(self, matrix: Any) -> dict[str, Any]:
         from engine.core.domain.signal import Answers
@@ -68,7 +68,12 @@ class OracleModel:
 
         column = matrix[:, NAMES.index("zscore_20")].tolist()
         answers = [_line(value) if value >= self._silent_below else np.nan for value in column]
-        return {"line": Answers(np.array(answers, dtype=np.float64), np.full(len(answers), np.nan))}
+        raw = [_raw(value) if value >= self._silent_below else np.nan for value in column]
+        return {"line": Answers(np.array(answers, dtype=np.float64), np.array(raw, dtype=np.float64))}
+
+
+def _raw(stretch: float) -> float:
+    return round(min(1.0, max(0.0, 0.5 + stretch / 10)), 6)
 
 
 def _line(stretch: float) -> float:

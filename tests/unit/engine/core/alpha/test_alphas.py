@@ -63,6 +63,16 @@ def test_served_models_speak_with_their_mean() -> None:
     assert {"m0": 0.6, "m1": 0.7}.items() <= signal.inputs.items()
 
 
+def test_what_a_model_said_raw_is_read_but_does_not_count() -> None:
+    signal = predicted.signal(
+        [Prediction("m", "hash", 0.55, raw=0.8), Prediction("n", "hash", 0.45)], SETTINGS
+    )
+
+    assert signal is not None
+    assert signal.score == 0.0
+    assert signal.inputs == {"m": 0.55, "m raw": 0.8, "n": 0.45}
+
+
 @pytest.mark.parametrize("nothing", [None, math.nan, math.inf, -0.1, 1.1])
 def test_what_is_no_probability_is_not_heard(nothing: float | None) -> None:
     assert predicted.signal(said(nothing), SETTINGS) is None

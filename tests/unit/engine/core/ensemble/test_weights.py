@@ -118,7 +118,9 @@ GOOD, BAD = ModelEvidence(0.6, 30.0, 10.0, 0.0), ModelEvidence(0.2, 10.0, 30.0, 
 
 
 def test_equal_weights_are_equal_whatever_was_seen() -> None:
-    assert weights("equal", good=GOOD, bad=BAD, new=None) == pytest.approx({"good": 1 / 3, "bad": 1 / 3, "new": 1 / 3})
+    assert weights("equal", good=GOOD, bad=BAD, new=None) == pytest.approx(
+        {"good": 1 / 3, "bad": 1 / 3, "new": 1 / 3}
+    )
 
 
 def test_hedge_weights_are_those_that_were_learned() -> None:

@@ -1,0 +1,339 @@
+"""Every check of an entry, one step inside its limit, at it and one step over it."""
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from configs.schema.decision import DecisionSettings
+from configs.schema.execution import ExecutionSettings
+from configs.schema.risk import RiskSettings
+from engine.core.domain.order import OrderStatus, OrderType, Side
+from engine.core.domain.risk import Check, RiskState, TradingState
+from engine.core.risk.case import NEVER, Case, bars_between, committed
+from engine.core.risk.daily import daily_checks
+from engine.core.risk.position import position_checks
+from engine.core.risk.review import review
+from engine.core.risk.signal_tier import data_checks, signal_checks
+from engine.core.risk.system import system_checks
+from tests.builders import CLOSE, DAY, bar, forecast, issue, portfolio, position, settings
+from tests.core_builders import QUIET, case, observation, resting, with_orders
+
+LIMITS = {
+    "max_order_value": 0.2,
+    "max_position_value": 0.3,
+    "max_trade_risk": 0.02,
+    "max_participation": 0.01,
+    "max_price_jump": 0.1,
+    "max_entries_per_instrument": 3,
+    "max_daily_loss": 0.02,
+    "halt_daily_loss": 0.04,
+    "max_daily_entries": 20,
+    "max_daily_turnover": 2.0,
+    "max_consecutive_losses": 6,
+    "loss_pause_bars": 5,
+    "max_gross": 0.5,
+    "max_drawdown": 0.1,
+    "max_open_orders": 30,
+    "max_unknown_orders": 1,
+    "max_positions": 4,
+    "max_instrument_volatility": 2.0,
+}
+DESK = settings(risk=RiskSettings(**LIMITS), decision=DecisionSettings(confidence=0.65, cooldown_bars=3))
+
+
+def wish(**changed: Any) -> Case:
+    return case(DESK, **changed)
+
+
+def bought(quantity: str, **changed: Any) -> Case:
+    return wish(quantity=Decimal(quantity), **changed)
+
+
+def held(*worths: int) -> Any:
+    """Positions of these worths in other instruments; equity stays 100,000."""
+    kept = [position(str(worth), f"X{n}", average_price="1") for n, worth in enumerate(worths)]
+    return portfolio(*kept, cash=str(100_000 - sum(worths)))
+
+
+def waiting(count: int, **changed: Any) -> Any:
+    orders = [resting(instrument=f"X{n}", **changed) for n in range(count)]
+    return with_orders(portfolio(marks={f"X{n}": Decimal(1) for n in range(count)}), *orders)
+
+
+def quiet(**changed: Any) -> RiskState:
+    return replace(QUIET, **changed)
+
+
+def seen(**changed: Any) -> Any:
+    return observation(bar=bar(close="100.00", volume="100000"), **changed)
+
+
+# name: (a wish as a function of one value, a value inside the limit, at it, over it)
+TABLE: dict[str, tuple[Callable[[Any], Case], Any, Any, Any]] = {
+    "warm-up": (lambda v: wish(observation=seen(have=v, need=546)), 547, 546, 545),
+    "data quality": (lambda v: wish(observation=seen(issues=(issue(),) * v)), 0, 0, 1),
+    "direction": (lambda v: wish(forecast=forecast(v)), 0.9, 0.3, -0.9),
+    "confidence": (lambda v: wish(forecast=forecast(v)), 0.32, 0.3, 0.28),
+    "regime": (lambda v: wish(observation=seen(regime=v)), "weak_up", None, "crash"),
+    "cool-down": (lambda v: wish(bars_since_exit=v), 4, 3, 2),
+    "already held": (lambda v: wish(portfolio=portfolio(*v)), (), (), (position(),)),
+    "order pending": (lambda v: wish(portfolio=with_orders(portfolio(), *v)), (), (), (resting("s"),)),
+    "order size": (lambda v: bought(v), "0.002", "0.001", "0"),
+    "order minimum": (lambda v: bought(v), "0.101", "0.100", "0.099"),
+    "order value": (lambda v: bought(v), "199.999", "200", "200.001"),
+    "position value": (
+        lambda v: bought(v, portfolio=portfolio(position("100"), marks={"SP500": Decimal(100)})),
+        "199.999",
+        "200",
+        "200.001",
+    ),
+    "trade risk": (lambda v: bought("200", stop=Decimal(v)), "90.01", "90", "89.99"),
+    "stop distance": (lambda v: wish(stop=Decimal(v)), "99.98", "99.99", "100"),
+    "participation": (
+        lambda v: wish(quantity=Decimal(10), observation=observation(bar=bar(close="100.00", volume=v))),
+        "1001",
+        "1000",
+        "999",
+    ),
+    "price jump": (lambda v: wish(observation=seen(previous_close=Decimal(v))), "95", "125", "126"),
+    "entries in instrument": (lambda v: wish(risk=quiet(instrument_entries={"SP500": v})), 1, 2, 3),
+    "volatility": (lambda v: wish(volatility=v / 252**0.5), 1.99, 2.0, 2.01),
+    "daily loss": (lambda v: wish(equity=v), 98_001.0, 98_000.0, 97_999.0),
+    "daily entries": (lambda v: wish(risk=quiet(day_entries=v)), 18, 19, 20),
+    "daily turnover": (lambda v: wish(risk=quiet(day_turnover=Decimal(v))), 198_999, 199_000, 199_001),
+    "losing streak": (
+        lambda v: wish(risk=quiet(losses_in_a_row=6), bars_since_loss=v),
+        6,
+        5,
+        4,
+    ),
+    "trading state": (
+        lambda v: wish(risk=quiet(trading=v)),
+        TradingState.ACTIVE,
+        TradingState.ACTIVE,
+        TradingState.REDUCING,
+    ),
+    "drawdown": (lambda v: wish(equity=v), 90_001.0, 90_000.0, 89_999.0),
+    "gross exposure": (lambda v: wish(portfolio=held(v)), 48_999, 49_000, 49_001),
+    "cash": (lambda v: wish(portfolio=portfolio(cash=v)), "1001", "1000", "999"),
+    "open orders": (lambda v: wish(portfolio=waiting(v, leg="s")), 26, 27, 28),
+    "unknown orders": (lambda v: wish(portfolio=waiting(v, status=OrderStatus.UNKNOWN)), 0, 1, 2),
+    "positions": (lambda v: wish(portfolio=held(*[1] * v)), 2, 3, 4),
+}
+
+
+def asked(given: Case) -> dict[str, Check]:
+    return {check.name: check for check in review(given).checks}
+
+
+def test_the_table_holds_every_check() -> None:
+    assert list(TABLE) == list(asked(wish()))
+
+
+def test_a_quiet_wish_is_approved() -> None:
+    verdict = review(wish())
+
+    assert verdict.refused_by == ""
+    assert verdict.approved is not None
+    assert (verdict.approved.quantity, verdict.approved.side, verdict.approved.reduce_only) == (
+        10,
+        Side.BUY,
+        False,
+    )
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_check_passes_up_to_and_at_its_limit_and_fails_beyond(name: str) -> None:
+    make, inside, at, over = TABLE[name]
+
+    assert asked(make(inside))[name].passed
+    assert asked(make(at))[name].passed
+    failed = asked(make(over))[name]
+    assert not failed.passed
+    assert failed.headroom < 0
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_any_failed_check_refuses(name: str) -> None:
+    make, _, _, over = TABLE[name]
+    verdict = review(make(over))
+
+    assert verdict.approved is None
+    assert verdict.refused_by == next(check.name for check in verdict.checks if not check.passed)
+
+
+@pytest.mark.parametrize("equity", [math.nan, 0.0, -1.0, -math.inf])
+@pytest.mark.parametrize(
+    "name", ["order value", "position value", "trade risk", "daily turnover", "gross exposure"]
+)
+def test_without_equity_nothing_fits(equity: float, name: str) -> None:
+    given = wish(equity=equity)
+
+    assert not asked(given)[name].passed
+    assert review(given).approved is None
+
+
+def test_drawdown_and_loss_of_an_equity_that_is_not_a_number_are_beyond_any_limit() -> None:
+    checks = asked(wish(equity=math.nan))
+
+    assert not checks["drawdown"].passed
+    assert not checks["daily loss"].passed
+
+
+@pytest.mark.parametrize(("rise", "passed"), [("90.92", True), ("90.90", False)])
+def test_a_jump_up_counts_as_one_down(rise: str, passed: bool) -> None:
+    assert asked(wish(observation=seen(previous_close=Decimal(rise))))["price jump"].passed is passed
+
+
+def test_without_a_close_before_there_is_no_jump() -> None:
+    assert asked(wish(observation=seen(previous_close=None)))["price jump"].value == 0.0
+
+
+def test_a_stop_on_the_wrong_side_is_refused() -> None:
+    assert not asked(wish(stop=Decimal("100.01")))["stop distance"].passed
+    assert not asked(wish(side=Side.SELL, stop=Decimal("99.99")))["stop distance"].passed
+    assert asked(wish(side=Side.SELL, stop=Decimal("100.01")))["stop distance"].passed
+
+
+@pytest.mark.parametrize(("volume", "passed"), [("0", False), ("100000", True)])
+def test_nothing_may_be_taken_of_a_bar_without_volume(volume: str, passed: bool) -> None:
+    looked = observation(bar=bar(close="100.00", volume=volume))
+
+    assert asked(wish(observation=looked))["participation"].passed is passed
+
+
+def test_participation_is_not_asked_where_volume_is_not_known() -> None:
+    chosen = settings(execution=ExecutionSettings(volume_is_known=False))
+    looked = observation(bar=bar(close="100.00", volume="0"))
+
+    assert asked(case(chosen, observation=looked))["participation"].value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("share", "volume"), [(0.003, 333_333), (0.013, 1_000), (0.03, 77_777), (0.011, 54_321)]
+)
+def test_a_size_that_takes_exactly_what_is_permitted_is_within_it(share: float, volume: int) -> None:
+    """In floats, every third volume at 3 % came out a hair above."""
+    chosen = settings(risk=RiskSettings(max_participation=share))
+    looked = observation(bar=bar(close="100.00", volume=str(volume)))
+    quantity = Decimal(volume) * Decimal(str(share))
+
+    assert asked(case(chosen, observation=looked, quantity=quantity))["participation"].passed
+
+
+def test_a_short_side_needs_permission_and_a_falling_forecast() -> None:
+    both = settings(decision=DecisionSettings(long_only=False))
+
+    assert asked(case(both, forecast=forecast(-0.9)))["direction"].passed
+    assert not asked(case(both, forecast=forecast(0.0, a=0.0)))["direction"].passed
+
+
+def test_without_a_forecast_there_is_neither_direction_nor_conviction() -> None:
+    given = wish()._replace(forecast=None)
+
+    assert not asked(given)["direction"].passed
+    assert not asked(given)["confidence"].passed
+
+
+def test_another_instruments_orders_do_not_stand_in_the_way() -> None:
+    other = with_orders(portfolio(marks={"X": Decimal(1)}), resting("s", instrument="X"))
+
+    assert asked(wish(portfolio=other))["order pending"].passed
+
+
+@pytest.mark.parametrize(("streak", "passed"), [(5, True), (6, False), (7, False)])
+def test_the_pause_follows_the_last_loss_of_a_streak(streak: int, passed: bool) -> None:
+    given = wish(risk=quiet(losses_in_a_row=streak), bars_since_loss=0)
+
+    assert asked(given)["losing streak"].passed is passed
+
+
+# --- what is on its way counts as filled ---
+
+
+@pytest.mark.parametrize("status", [s for s in OrderStatus if s.open])
+def test_open_sent_and_unknown_entries_count_as_filled(status: OrderStatus) -> None:
+    """In exposure, in cash and in the number of positions."""
+    entry = resting(instrument="X", quantity="500", status=status)
+    given = wish(portfolio=with_orders(portfolio(marks={"X": Decimal(100)}), entry))
+    checks = asked(given)
+
+    assert checks["gross exposure"].value == pytest.approx(0.51)
+    assert not checks["gross exposure"].passed
+    assert checks["cash"].value == pytest.approx(0.49)
+    assert checks["positions"].value == 2
+
+
+def test_an_entry_that_is_half_filled_counts_once() -> None:
+    """Its filled part is a position, its rest is on its way; both are in one instrument."""
+    kept = portfolio(position("200", "X", average_price="100"), cash="80000")
+    entry = resting(instrument="X", quantity="500", filled="200", status=OrderStatus.PARTIAL)
+    checks = asked(wish(portfolio=with_orders(kept, entry)))
+
+    assert checks["gross exposure"].value == pytest.approx(0.2 + 0.3 + 0.01)
+    assert checks["positions"].value == 2
+
+
+def test_an_order_with_a_price_is_worth_its_price() -> None:
+    entry = resting(instrument="X", type_=OrderType.LIMIT, price="90")
+
+    assert committed(with_orders(portfolio(marks={"X": Decimal(100)}), entry)) == 900.0
+
+
+def test_orders_that_only_reduce_or_are_over_add_nothing() -> None:
+    over = resting("e", instrument="X", status=OrderStatus.CANCELLED)
+    given = with_orders(portfolio(marks={"X": Decimal(100)}), resting("s", instrument="X"), over)
+
+    assert committed(given) == 0.0
+
+
+def test_selling_short_needs_no_cash() -> None:
+    short = case(DESK, side=Side.SELL, stop=Decimal(105), portfolio=portfolio(cash="0"))
+
+    assert asked(short)["cash"].passed
+
+
+def test_a_desk_that_may_borrow_may_spend_more_than_its_cash() -> None:
+    lever = settings(risk=RiskSettings(max_gross=2.0))
+    kept = portfolio(cash="-98000")
+
+    assert asked(case(lever, portfolio=kept, quantity=Decimal(20)))["cash"].passed
+    assert not asked(case(lever, portfolio=kept, quantity=Decimal(21)))["cash"].passed
+
+
+# --- bars as a measure of time ---
+
+
+def test_what_has_never_happened_is_long_ago() -> None:
+    assert bars_between(None, CLOSE, "1d") == NEVER
+
+
+def test_bars_are_counted_in_whole_timeframes() -> None:
+    assert bars_between(CLOSE - 3 * DAY, CLOSE, "1d") == 3
+    assert bars_between(CLOSE - timedelta(minutes=59), CLOSE, "1h") == 0
+    assert bars_between(CLOSE, CLOSE, "1m") == 0
+
+
+def test_tiers_are_asked_in_their_order() -> None:
+    given = wish()
+    tiers = (
+        data_checks(given.observation),
+        signal_checks(given),
+        position_checks(given),
+        daily_checks(given),
+        system_checks(given),
+    )
+
+    assert review(given).checks == tuple(check for tier in tiers for check in tier)
+    assert [next(iter({check.tier for check in tier})) for tier in tiers] == [
+        "signal",
+        "signal",
+        "position",
+        "daily",
+        "system",
+    ]

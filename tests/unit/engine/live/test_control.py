@@ -1,0 +1,382 @@
+"""Commands carried out: once each, the halt row first, and never a way round a halt."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from engine.core.accounting.fold import DeskState
+from engine.core.domain.commands import Command, CommandKind
+from engine.core.domain.errors import StoreFailed
+from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side, Submission
+from engine.core.domain.records import CommandRecord, IncidentRecord, OrderRecord, Record
+from engine.core.domain.risk import RiskState, TradingState
+from engine.live.bus import Bus
+from engine.live.control import Control
+from engine.live.desk import LiveDesk
+from engine.live.orders import OrderManager
+from engine.live.writer import Writer
+from engine.ports import StoredRecord
+from engine.store.state import SqlStateStore
+from engine.venues.paper import PaperVenue
+from tests import builders
+from tests.builders import CLOSE, INSTRUMENT, open_order, order_request, portfolio, position, settings
+from tests.fakes import FakeClock, ListJournal
+
+ENTRY = order_request(leg="e")
+STOP = order_request(leg="s", side=Side.SELL, type_=OrderType.STOP, price="1200", reason="stop")
+ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
+
+
+class FullJournal(ListJournal):
+    """Takes records until it is `full`."""
+
+    full = False
+
+    async def append(self, records: Sequence[Record]) -> tuple[StoredRecord, ...]:
+        if self.full:
+            raise StoreFailed("the disk is full")
+        return await super().append(records)
+
+
+class Room:
+    """A desk's controls over a real halt row; a second store on it stands for another process."""
+
+    def __init__(self, home: Path, state: DeskState) -> None:
+        self.journal = FullJournal()
+        self.clock = FakeClock()
+        self.store = SqlStateStore(home / "desk.db")
+        self.elsewhere = SqlStateStore(home / "desk.db")
+        self.venue = PaperVenue(settings())
+        self.venue.restore(state)
+        self.start(state)
+
+    def start(self, state: DeskState) -> None:
+        bus = Bus()
+        self.writer = Writer(self.journal, bus, state, self.journal.count())
+        self.orders = OrderManager(self.writer, self.venue, self.store, self.clock)
+        self.control = Control(self.writer, self.journal, self.store, self.orders, self.clock)
+        self.desk = LiveDesk(self.writer, self.control, bus)
+
+    @property
+    def state(self) -> TradingState:
+        return self.writer.state.risk.trading
+
+    def written(self, kind: type) -> list[Record]:
+        return [stored.record for stored in self.journal.read() if isinstance(stored.record, kind)]
+
+    def close(self) -> None:
+        self.store.close()
+        self.elsewhere.close()
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    room = Room(tmp_path, DeskState(portfolio=portfolio(orders=(open_order(ENTRY), open_order(STOP)))))
+    yield room
+    room.close()
+
+
+@pytest.fixture
+def holding(tmp_path: Path) -> Iterator[Room]:
+    room = Room(tmp_path, DeskState(portfolio=portfolio(position(), orders=(open_order(STOP),))))
+    yield room
+    room.close()
+
+
+def wish(kind: CommandKind, key: str = "1", source: str = "console", instrument: str = "") -> Command:
+    return Command(kind, "me", source, key, instrument, "because")
+
+
+async def test_a_kill_is_in_the_row_in_the_journal_and_at_the_venue(room: Room) -> None:
+    outcome = await room.desk.submit(wish(CommandKind.KILL))
+
+    assert outcome.accepted
+    assert "1 open order(s) cancelled" in outcome.text
+    assert (room.elsewhere.halt().state, room.elsewhere.halt().by) == (HALTED, "me")
+    assert room.state is HALTED
+    assert await room.venue.lookup(ENTRY.client_id) is None
+
+
+async def test_the_way_back_has_two_steps(room: Room) -> None:
+    await room.desk.submit(wish(CommandKind.KILL, "1"))
+    states = []
+    for key in ("2", "3", "4"):
+        await room.desk.submit(wish(CommandKind.RESUME, key))
+        states.append((room.state, room.store.halt().state))
+
+    assert states == [(REDUCING, REDUCING), (ACTIVE, ACTIVE), (ACTIVE, ACTIVE)]
+
+
+async def test_the_same_key_again_is_answered_and_not_carried_out(room: Room) -> None:
+    first = await room.desk.submit(wish(CommandKind.KILL, "1"))
+    await room.desk.submit(wish(CommandKind.RESUME, "2"))
+
+    again = await room.desk.submit(wish(CommandKind.KILL, "1"))
+
+    assert again.record == first.record
+    assert room.state is REDUCING
+    assert len(room.written(CommandRecord)) == 2
+
+
+async def test_the_same_key_from_another_source_is_another_command(room: Room) -> None:
+    await room.desk.submit(wish(CommandKind.KILL, "1"))
+    await room.desk.submit(wish(CommandKind.RESUME, "1", source="telegram"))
+
+    assert room.state is REDUCING
+
+
+async def test_two_who_press_at_once_are_served_one_after_the_other(room: Room) -> None:
+    await asyncio.gather(
+        *(room.desk.submit(wish(CommandKind.KILL, key)) for key in ("1", "1", "2")),
+        room.desk.submit(wish(CommandKind.RESUME, "3")),
+    )
+
+    assert len(room.written(CommandRecord)) == 3
+    assert room.state is REDUCING
+
+
+async def test_a_kill_holds_when_the_journal_is_full(room: Room) -> None:
+    room.journal.full = True
+
+    with pytest.raises(StoreFailed):
+        await room.desk.submit(wish(CommandKind.KILL))
+
+    assert room.elsewhere.halt().state is HALTED
+    with pytest.raises(StoreFailed):
+        await room.orders.submit([order_request(cause="d-other0000")])
+    assert await room.venue.lookup(order_request(cause="d-other0000").client_id) is None
+
+
+async def test_a_kill_that_could_not_be_recorded_is_taken_over_when_there_is_room_again(room: Room) -> None:
+    room.journal.full = True
+    with pytest.raises(StoreFailed):
+        await room.desk.submit(wish(CommandKind.KILL))
+    room.journal.full = False
+
+    assert await room.control.adopt_row()
+
+    assert room.state is HALTED
+    assert await room.venue.lookup(ENTRY.client_id) is None
+
+
+async def test_a_caller_who_goes_away_does_not_leave_a_command_half_done(room: Room) -> None:
+    waiting = asyncio.create_task(room.desk.submit(wish(CommandKind.KILL)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    async with room.desk.turn:
+        assert room.state is HALTED
+        assert room.store.halt().state is HALTED
+        assert await room.venue.lookup(ENTRY.client_id) is None
+
+
+async def test_a_flatten_closes_what_is_held_and_halts(holding: Room) -> None:
+    outcome = await holding.desk.submit(wish(CommandKind.FLATTEN))
+
+    assert "1 position(s) closing" in outcome.text
+    assert holding.state is HALTED
+    assert holding.writer.state.risk.flatten
+    (exit_order,) = [o for o in holding.writer.state.portfolio.orders if o.request.type is OrderType.MARKET]
+    assert exit_order.request.reduce_only
+    assert (await holding.venue.lookup(exit_order.request.client_id)) is not None
+
+
+async def test_a_halt_does_not_keep_a_person_from_closing_but_only_once(holding: Room) -> None:
+    await holding.desk.submit(wish(CommandKind.KILL, "1"))
+
+    first = await holding.desk.submit(wish(CommandKind.CLOSE, "2", instrument=INSTRUMENT))
+    second = await holding.desk.submit(wish(CommandKind.CLOSE, "3", instrument=INSTRUMENT))
+    nothing = await holding.desk.submit(wish(CommandKind.CLOSE, "4", instrument="NONE"))
+
+    assert [first.accepted, second.accepted, nothing.accepted] == [True, False, False]
+    assert "exit pending" in second.text
+    assert "nothing held" in nothing.text
+    assert len(holding.written(CommandRecord)) == 4
+
+
+# --- the row, from elsewhere ----------------------------------------------------------------------
+
+
+async def test_a_halt_from_another_process_is_taken_over_once(room: Room) -> None:
+    room.elsewhere.set_halt(HALTED, "ops", "from outside", CLOSE)
+
+    changed = [await room.control.adopt_row() for _ in range(5)]
+
+    assert changed == [True, False, False, False, False]
+    (record,) = room.written(CommandRecord)
+    assert isinstance(record, CommandRecord)
+    assert (record.kind, record.by, record.source) == ("kill", "ops", "store")
+    assert await room.venue.lookup(ENTRY.client_id) is None
+
+
+async def test_a_desk_that_nobody_touched_writes_nothing_about_its_row(room: Room) -> None:
+    for _ in range(5):
+        assert not await room.control.adopt_row()
+
+    assert room.journal.count() == 0
+
+
+async def test_a_halt_that_came_and_went_between_two_bars_leaves_no_order_open(room: Room) -> None:
+    room.elsewhere.set_halt(HALTED, "ops", "", CLOSE)
+    room.elsewhere.set_halt(REDUCING, "ops", "", CLOSE)
+
+    await room.control.adopt_row()
+
+    assert room.state is REDUCING
+    assert await room.venue.lookup(ENTRY.client_id) is None
+
+
+async def test_a_resume_typed_here_takes_one_step_from_a_kill_that_came_from_elsewhere(room: Room) -> None:
+    """Otherwise the desk, which has not seen the kill yet, would go from active to active and undo it."""
+    room.elsewhere.set_halt(HALTED, "ops", "", CLOSE)
+
+    await room.desk.submit(wish(CommandKind.RESUME))
+
+    assert room.state is room.store.halt().state is REDUCING
+    assert [record.kind for record in room.written(CommandRecord)] == ["kill", "resume"]  # type: ignore[attr-defined]
+
+
+async def test_the_marker_can_be_made_by_hand_again_and_again(room: Room, tmp_path: Path) -> None:
+    """Its version is the same each time, and yet each is a command of its own."""
+    for key in ("1", "2"):
+        (tmp_path / "KILLED").touch()
+        assert await room.control.adopt_row()
+        assert room.state is HALTED
+        await room.desk.submit(wish(CommandKind.RESUME, f"a{key}"))
+        await room.desk.submit(wish(CommandKind.RESUME, f"b{key}"))
+        assert room.state is ACTIVE
+        room.clock.move(builders.DAY)
+
+
+async def test_to_remove_the_marker_by_hand_is_no_resume(room: Room, tmp_path: Path) -> None:
+    (tmp_path / "KILLED").touch()
+    await room.control.adopt_row()
+    (tmp_path / "KILLED").unlink()
+
+    assert not await room.control.adopt_row()
+
+    assert room.state is room.store.halt().state is HALTED
+
+
+async def test_a_row_that_was_never_written_does_not_resume_a_desk_that_the_journal_halted(
+    tmp_path: Path,
+) -> None:
+    """The desk was given another name, or its rows were lost."""
+    risk = RiskState(trading=HALTED, since=CLOSE, by="me", why="before")
+    room = Room(tmp_path, DeskState(portfolio=portfolio(), risk=risk))
+
+    assert not await room.control.adopt_row()
+
+    assert room.state is room.store.halt().state is HALTED
+    assert room.store.halt().reason == "before"
+    room.close()
+
+
+async def test_a_halt_without_a_crash_cancels_what_a_crash_left_open(room: Room) -> None:
+    """The kill was recorded, and then the process died before it had cancelled anything."""
+    room.store.set_halt(HALTED, "me", "", CLOSE)
+    killed = replace(room.writer.state.risk, trading=HALTED, since=CLOSE, by="me")
+    room.start(replace(room.writer.state, risk=killed))
+
+    await room.control.adopt_row()
+
+    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert [r.status for r in room.written(OrderRecord)] == [OrderStatus.CANCELLED]  # type: ignore[attr-defined]
+
+
+async def test_a_breaker_whose_halt_row_was_never_written_halts_all_the_same(tmp_path: Path) -> None:
+    """The process died between the decision that tripped it and the row: the old row must not resume the desk."""
+    risk = RiskState(trading=HALTED, since=CLOSE, by="breaker", why="drawdown", flatten=True)
+    room = Room(tmp_path, DeskState(portfolio=portfolio(orders=(open_order(ENTRY),)), risk=risk))
+    room.elsewhere.set_halt(ACTIVE, "me", "yesterday", CLOSE)
+
+    for _ in range(3):
+        await room.control.adopt_row()
+
+    assert room.state is HALTED
+    assert (room.store.halt().state, room.store.halt().by) == (HALTED, "breaker")
+    assert [record.name for record in room.written(IncidentRecord)] == ["breaker"]  # type: ignore[attr-defined]
+    assert room.written(CommandRecord) == []
+    assert await room.venue.lookup(ENTRY.client_id) is None
+    room.close()
+
+
+# --- orders ---------------------------------------------------------------------------------------
+
+
+async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
+    """A kill that falls between two orders of one decision stops the second."""
+
+    class KilledBetween(PaperVenue):
+        async def submit(self, order: OrderRequest) -> Submission:
+            room.elsewhere.set_halt(HALTED, "ops", "now", CLOSE)
+            return await super().submit(order)
+
+    venue = KilledBetween(settings())
+    orders = OrderManager(room.writer, venue, room.store, room.clock)
+    first, second = order_request(cause="d-aaaaaaaaa-1"), order_request(cause="d-bbbbbbbbb-1")
+
+    await orders.submit([first])
+    await orders.submit([second, replace(STOP, client_id="its-stop", decision=second.decision)])
+
+    assert await venue.lookup(first.client_id) is not None
+    assert await venue.lookup(second.client_id) is None
+    assert await venue.lookup("its-stop") is None, (
+        "the protection of an entry that stayed here stays here too"
+    )
+    last = [record for record in room.written(OrderRecord) if isinstance(record, OrderRecord)][-2:]
+    assert [(r.status, r.reason) for r in last] == [
+        (OrderStatus.EXPIRED, "the desk is halted: now, by ops"),
+        (OrderStatus.EXPIRED, "its entry was expired: the desk is halted: now, by ops"),
+    ]
+
+
+async def test_protection_passes_a_halt(holding: Room) -> None:
+    holding.elsewhere.set_halt(HALTED, "ops", "", CLOSE)
+    target = order_request(leg="t", side=Side.SELL, type_=OrderType.LIMIT, price="1400")
+
+    await holding.orders.submit([target])
+
+    assert await holding.venue.lookup(target.client_id) is not None
+
+
+async def test_nothing_is_sent_when_the_halt_row_cannot_be_read(room: Room) -> None:
+    class Unreadable(SqlStateStore):
+        def halt(self):  # type: ignore[no-untyped-def]
+            raise StoreFailed("cannot be read")
+
+    store = Unreadable(Path(room.store._marker_path).parent / "desk.db")
+    orders = OrderManager(room.writer, room.venue, store, room.clock)
+
+    with pytest.raises(StoreFailed):
+        await orders.submit([order_request(cause="d-other0000")])
+
+    assert await room.venue.lookup(order_request(cause="d-other0000").client_id) is None
+    store.close()
+
+
+async def test_protection_goes_with_an_entry_whose_answer_was_lost(room: Room) -> None:
+    """Unknown is not refused: it may be in, and then it must not stand without its stop."""
+
+    class Lost(PaperVenue):
+        async def submit(self, order: OrderRequest) -> Submission:
+            await super().submit(order)
+            return Submission(OrderStatus.UNKNOWN if not order.reduce_only else OrderStatus.ACCEPTED)
+
+    venue = Lost(settings())
+    entry = order_request(cause="d-aaaaaaaaa-1")
+    stop = order_request(cause="d-aaaaaaaaa-1", leg="s", side=Side.SELL, type_=OrderType.STOP, price="1200")
+
+    intents = (open_order(entry, OrderStatus.INTENT), open_order(stop, OrderStatus.INTENT))
+    room.start(DeskState(portfolio=portfolio(orders=intents)))
+
+    await OrderManager(room.writer, venue, room.store, room.clock).submit([entry, stop])
+
+    assert await venue.lookup(stop.client_id) is not None
+    statuses = {o.request.client_id: o.status for o in room.writer.state.portfolio.orders}
+    assert statuses[entry.client_id] is OrderStatus.UNKNOWN

@@ -1,0 +1,153 @@
+"""Kill, resume and status from any console: without an engine, and without much of a store."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.core.domain.commands import Command, CommandKind
+from engine.core.domain.errors import BadInput, StoreFailed
+from engine.core.domain.risk import RiskState, TradingState
+from engine.store.journal import SqlJournal
+from engine.store.state import SqlStateStore
+from jobs.home import Home
+from jobs.opened import opened
+from jobs.stored_desk import StoredDesk
+from jobs.switches import status, switch
+from tests.builders import command_record, cycle_record, settings, start_record
+from tests.fakes import FakeClock
+
+SETTINGS = settings()
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with one cycle in it."""
+    journal = SqlJournal(tmp_path / "desk.sqlite3")
+    journal.append_many([start_record(), cycle_record()])
+    journal.close()
+    return tmp_path
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The one JSON object on stdout."""
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 1
+    value: dict[str, Any] = json.loads(out)
+    return value
+
+
+def row_of(home: Path) -> TradingState:
+    store = SqlStateStore(home / "desk.sqlite3", read_only=True)
+    try:
+        return store.halt().state
+    finally:
+        store.close()
+
+
+def test_a_new_home_has_nothing_to_show_and_nothing_to_resume(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status(tmp_path / "new", SETTINGS, as_json=True)
+
+    assert shown(capsys)["state"] == "new"
+    assert not (tmp_path / "new").exists(), "to look is not to make"
+    with pytest.raises(BadInput, match="nothing was recorded here yet"):
+        switch(tmp_path / "new", SETTINGS, "resume", "", as_json=True)
+
+
+def test_a_new_home_can_be_killed_before_it_ever_ran(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    switch(tmp_path, SETTINGS, "kill", "not today", as_json=True)
+
+    assert shown(capsys)["state"] == "halted"
+    assert row_of(tmp_path) is TradingState.HALTED
+
+
+def test_the_way_back_has_two_steps(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    states = []
+    for kind in ("kill", "kill", "resume", "resume", "resume"):
+        switch(home, SETTINGS, kind, "why", as_json=True)
+        states.append(shown(capsys)["state"])
+
+    assert states == ["halted", "halted", "reducing", "active", "active"]
+
+
+def test_status_shows_the_row_where_it_is_newer_than_the_records(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    switch(home, SETTINGS, "kill", "news", as_json=True)
+    capsys.readouterr()
+
+    status(home, SETTINGS, as_json=True)
+
+    value = shown(capsys)
+    assert (value["state"], value["by"], value["reason"]) == ("halted", "console", "news")
+    assert value["records"] == 2
+
+
+def test_status_for_people_is_a_few_lines(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status(home, SETTINGS, as_json=False)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "active"
+    assert "equity" in lines[1]
+
+
+def test_a_kill_works_on_a_damaged_store_and_a_resume_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "desk.sqlite3").write_bytes(b"this is not a database" * 1000)
+
+    switch(tmp_path, SETTINGS, "kill", "broken", as_json=True)
+
+    assert shown(capsys)["state"] == "halted"
+    assert (tmp_path / "KILLED").exists()
+    with pytest.raises(StoreFailed):
+        switch(tmp_path, SETTINGS, "resume", "", as_json=True)
+    with pytest.raises(StoreFailed):
+        status(tmp_path, SETTINGS, as_json=True)
+
+
+def test_the_settings_of_the_newest_run_count_not_those_of_today(home: Path) -> None:
+    """A desk of another name would halt another row."""
+    with opened(Home(home), settings("OTHER")) as desk:
+        assert desk.settings.desk == start_record().settings.desk
+
+
+# --- the desk without an engine -------------------------------------------------------------------
+
+
+async def test_a_stored_desk_halts_and_resumes_and_trades_nothing(home: Path) -> None:
+    journal = SqlJournal(home / "desk.sqlite3", read_only=True)
+    store = SqlStateStore(home / "desk.sqlite3")
+    desk = StoredDesk(journal, store, SETTINGS, FakeClock())
+
+    answers = [
+        await desk.submit(Command(kind, "me", "console", str(n), "SP500"))
+        for n, kind in enumerate(
+            (CommandKind.KILL, CommandKind.RESUME, CommandKind.CLOSE, CommandKind.FLATTEN)
+        )
+    ]
+
+    assert [answer.accepted for answer in answers] == [True, True, False, False]
+    assert desk.status()["state"] == "reducing"
+    assert desk.positions() == ()
+    store.close()
+    journal.close()
+
+
+async def test_a_stored_desk_shows_a_halt_of_the_journal(home: Path) -> None:
+    journal = SqlJournal(home / "desk.sqlite3")
+    journal.append_sync(
+        [command_record(risk=RiskState(trading=TradingState.HALTED, since=NOW, by="ana", why="news"))]
+    )
+    store = SqlStateStore(home / "desk.sqlite3")
+
+    assert StoredDesk(journal, store, SETTINGS, FakeClock()).status()["state"] == "halted"
+    store.close()
+    journal.close()
