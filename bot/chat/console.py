@@ -5,6 +5,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import AsyncIterator
+from concurrent import futures
 from typing import TextIO
 
 from bot.chat.port import Message
@@ -46,9 +47,13 @@ class ConsoleChat:
 
     def _read(self, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[str | None]) -> None:
         """Runs in its own thread and waits for room, so that a long file of commands is read as it is answered."""
-        with contextlib.suppress(
-            RuntimeError, OSError, ValueError, asyncio.CancelledError
-        ):  # the desk has ended
+        ended = (
+            RuntimeError,
+            OSError,
+            ValueError,
+            futures.CancelledError,
+        )  # ways to notice that the desk has
+        with contextlib.suppress(*ended):
             for line in self._lines:
                 self._put(loop, queue, line)
             self._put(loop, queue, None)

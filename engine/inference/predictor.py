@@ -12,7 +12,7 @@ from engine.core.domain.errors import Refused
 from engine.core.domain.records import Observation
 from engine.core.domain.signal import Answers, Prediction
 from engine.core.maths.calibration import Calibration
-from engine.core.maths.rows import Rows, row32, rows32
+from engine.core.maths.rows import Rows, row_maker, rows32
 from engine.inference.session import Session
 
 
@@ -62,6 +62,7 @@ class OnnxPredictor:
     ) -> None:
         """Open all models; Refused when one of them was trained on other features than `names`."""
         self._names = names
+        self._row = row_maker(names)
         self._deadline_s = math.inf if deadline_ms is None else deadline_ms / 1000
         self._clock = clock
         self._served: list[tuple[ServedModel, Session]] = []
@@ -83,12 +84,12 @@ class OnnxPredictor:
         if not observation.features:
             return self._absent(f"warming up: {observation.have} of {observation.need} bars")
         try:
-            row = row32(observation.features, self._names)
+            row = self._row(observation.features)
         except KeyError as missing:
             return self._absent(f"feature {missing} is missing")
         if not np.isfinite(row).all():
             return self._absent(f"feature {self._names[int(np.argmin(np.isfinite(row[0])))]} is not finite")
-        return tuple(self._ask(model, session, row, asked) for model, session in self._served)
+        return tuple([self._ask(model, session, row, asked) for model, session in self._served])
 
     def predict_many(self, matrix: NDArray[np.float64]) -> dict[str, Answers]:
         """The answers for the rows of a feature matrix, by model; NaN where `predict` would be absent.

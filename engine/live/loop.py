@@ -61,6 +61,7 @@ class Loop:
             if self._stopping.is_set():
                 return
             async with self._desk.turn:
+                self._parts.orders.check()
                 await self._control.adopt_row()
                 records = await run_moment(bars, self._parts)
             self.moments += 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from engine.core.domain.errors import StoreFailed
 from engine.core.domain.ids import record_id
 from engine.core.domain.order import OrderRequest, OrderStatus, Submission
 from engine.core.domain.records import OrderRecord
@@ -18,6 +19,14 @@ class OrderManager:
         self._venue = venue
         self._store = store
         self._clock = clock
+        self._unwritten = False
+
+    def check(self) -> None:
+        """StoreFailed once the venue has been told something that the journal has not: only a start can look it up."""
+        if self._unwritten:
+            raise StoreFailed(
+                "an answer of the venue could not be written down: start again, and it is looked up"
+            )
 
     async def submit(self, requests: Sequence[OrderRequest]) -> None:
         """Send the orders of one decision. When its entry does not get in, its protection is not sent either."""
@@ -28,7 +37,7 @@ class OrderManager:
             records.append(self._record(request, answer))
             if not request.reduce_only and answer.status not in (OrderStatus.ACCEPTED, OrderStatus.UNKNOWN):
                 lost = f"its entry was {answer.status}: {answer.reason}"
-        await self._writer.write(records)
+        await self._write(records)
 
     async def cancel_risk(self, why: str) -> int:
         """Cancel every open order that could add risk; protection stays. Returns how many were cancelled."""
@@ -46,8 +55,15 @@ class OrderManager:
             answer = await self._venue.cancel(request.client_id)
             if answer.status is OrderStatus.CANCELLED:
                 records.append(self._record(request, Submission(OrderStatus.CANCELLED, why)))
-        await self._writer.write(records)
+        await self._write(records)
         return len(records)
+
+    async def _write(self, answers: Sequence[OrderRecord]) -> None:
+        try:
+            await self._writer.write(answers)
+        except StoreFailed:
+            self._unwritten = True
+            raise
 
     async def _send(self, request: OrderRequest) -> Submission:
         halt = self._store.halt()

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.core.accounting.ledger import apply_fill, apply_order, place, place_orders
+from engine.core.domain.ids import fill_id
 from engine.core.domain.order import Fill
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import (
@@ -60,7 +61,7 @@ def apply(state: DeskState, record: Record) -> DeskState:
 def settle(state: DeskState, fill: Fill) -> tuple[FillRecord, TradeRecord | None]:
     """The records that a fill makes: the fill, and the trade if it closed one."""
     _, trade = apply_fill(state.portfolio, fill)
-    return FillRecord(id=f"f-{fill.trade_id}", at=fill.at, fill=fill), trade
+    return FillRecord(id=fill_id(fill.client_id, fill.trade_id), at=fill.at, fill=fill), trade
 
 
 def count_trade(risk: RiskState, trade: TradeRecord) -> RiskState:

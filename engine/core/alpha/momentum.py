@@ -11,6 +11,7 @@ from engine.core.domain.signal import Signal
 from engine.core.maths.scores import clip
 
 SPANS = (60, 120, 250)
+_PASTS = tuple((f"ret_{span}", math.sqrt(span)) for span in SPANS)
 
 
 def signal(features: dict[str, float], settings: AlphaSettings) -> Signal:
@@ -18,9 +19,8 @@ def signal(features: dict[str, float], settings: AlphaSettings) -> Signal:
     volatility = features["vol_cc_60"]
     inputs = {"vol_cc_60": volatility}
     total = 0.0
-    for span in SPANS:
-        past = features[f"ret_{span}"]
-        inputs[f"ret_{span}"] = past
+    for name, root in _PASTS:
+        past = inputs[name] = features[name]
         if volatility > 0:
-            total += past / (100 * volatility * math.sqrt(span))
+            total += past / (100 * volatility * root)
     return Signal("momentum", clip(total / len(SPANS) / settings.momentum_full), inputs)

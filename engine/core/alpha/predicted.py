@@ -12,11 +12,13 @@ def signal(predictions: Sequence[Prediction], settings: AlphaSettings) -> Signal
 
     The readings hold the calibrated answers, which count, and what the models said before that.
     """
-    answers = {
-        p.model: p.probability for p in predictions if p.probability is not None and 0 <= p.probability <= 1
-    }
+    answers, raw = {}, {}
+    for said in predictions:
+        if said.probability is not None and 0 <= said.probability <= 1:
+            answers[said.model] = said.probability
+            if said.raw is not None:
+                raw[f"{said.model} raw"] = said.raw
     if not answers:
         return None
     mean = sum(answers.values()) / len(answers)
-    raw = {f"{p.model} raw": p.raw for p in predictions if p.model in answers and p.raw is not None}
     return Signal("predicted", clip(settings.predicted_gain * (mean - 0.5)), answers | raw)

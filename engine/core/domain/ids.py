@@ -4,23 +4,22 @@ Every id begins with the time of the bar that caused it, in base 36, so that sor
 """
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 
 
 def epoch_ms(moment: datetime) -> int:
     """Milliseconds since 1970 in UTC, exactly."""
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 
 def from_epoch_ms(ms: int) -> datetime:
-    """The aware UTC moment of `ms` milliseconds since 1970."""
-    return (
-        datetime.fromtimestamp(ms / 1000, tz=UTC) if ms % 1000 else datetime.fromtimestamp(ms // 1000, tz=UTC)
-    )
+    """The aware UTC moment of `ms` milliseconds since 1970, exactly."""
+    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def time36(moment: datetime) -> str:

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-
 from configs.schema.decision import EnsembleSettings
 from engine.core.domain.records import EnsembleState, ModelEvidence
 from engine.core.domain.signal import Forecast, Signal, Vote
@@ -13,21 +11,26 @@ from engine.core.ensemble.weights import admit, weigh
 
 def combine(signals: Sequence[Signal], state: EnsembleState, settings: EnsembleSettings) -> Forecast:
     """One score from all votes. With no signals at all, a forecast that says nothing."""
-    weights = weigh(admit(state, signals), settings.method)
-    pairs = zip(signals, weights, strict=True)
-    votes = tuple([Vote(said.source, said.score, weight, weight * said.score) for said, weight in pairs])
-    score = sum([vote.contribution for vote in votes])
-    spread = sum([vote.weight * (vote.score - score) ** 2 for vote in votes])
+    method, edge = settings.method, state.edge
+    weights = weigh(admit(state, signals), method)
+    votes, score, spread = [], 0.0, 0.0
+    for signal, weight in zip(signals, weights, strict=True):
+        said = signal.score
+        part = weight * said
+        votes.append(Vote(signal.source, said, weight, part))
+        score += part
+    for vote in votes:
+        spread += vote.weight * (vote.score - score) ** 2
     return Forecast(
-        score=score,
-        direction=(score > 0) - (score < 0),
-        confidence=(1 + abs(score)) / 2,
-        dispersion=math.sqrt(spread),
-        votes=votes,
-        method=settings.method,
-        edge=state.edge,
-        edge_variance=max(0.0, state.edge_square - state.edge**2),
-        edge_bars=state.edge_bars,
+        score,
+        (score > 0) - (score < 0),
+        (1 + abs(score)) / 2,
+        math.sqrt(spread),
+        tuple(votes),
+        method,
+        edge,
+        max(0.0, state.edge_square - edge**2),
+        state.edge_bars,
     )
 
 
@@ -37,9 +40,11 @@ def remember(state: EnsembleState, signals: Sequence[Signal], close: float, foll
     `followed` is the direction that passed the gate, 0 if none did. A voter that was silent keeps its evidence.
     """
     said = {signal.source: signal.score for signal in signals}
-    voters = state.voters | dict(zip(said, admit(state, signals), strict=True))
-    called = {
+    voters = {
         name: ModelEvidence(voter.weight, voter.right, voter.wrong, said.get(name, 0.0))
-        for name, voter in voters.items()
+        for name, voter in state.voters.items()
     }
-    return replace(state, voters=called, last_close=close, last_followed=followed)
+    for name, score in said.items():
+        if name not in voters:
+            voters[name] = ModelEvidence(1 / len(signals), 0.0, 0.0, score)
+    return EnsembleState(voters, close, followed, state.edge, state.edge_square, state.edge_bars)

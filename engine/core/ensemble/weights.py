@@ -52,25 +52,26 @@ def _judge(
     voters: dict[str, ModelEvidence], surprise: float, settings: EnsembleSettings
 ) -> dict[str, ModelEvidence]:
     """Multiply the weights, share them out so that they add up to one, and count right and wrong calls."""
-    rate, discount, share = settings.learning_rate, settings.discount, settings.share
-    grown = [
-        voter.weight * math.exp(-rate * hedge_loss(voter.last_score, surprise)) for voter in voters.values()
-    ]
+    rate, discount, share, exp = -settings.learning_rate, settings.discount, settings.share, math.exp
+    grown = [voter.weight * exp(rate * hedge_loss(voter.last_score, surprise)) for voter in voters.values()]
     total = sum(grown)
     floor, kept = (share / len(grown), (1 - share) / total) if total > 0 else (0.0, 1.0)
     judged = {}
     for (name, voter), weight in zip(voters.items(), grown, strict=True):
-        outcome = voter.last_score * surprise
-        right = voter.right * discount + max(0.0, outcome)
-        wrong = voter.wrong * discount + max(0.0, -outcome)
-        judged[name] = ModelEvidence(weight * kept + floor, right, wrong, voter.last_score)
+        right, wrong, said = voter.right * discount, voter.wrong * discount, voter.last_score
+        outcome = said * surprise
+        if outcome > 0:
+            right += outcome
+        elif outcome < 0:
+            wrong -= outcome
+        judged[name] = ModelEvidence(weight * kept + floor, right, wrong, said)
     return judged
 
 
 def admit(state: EnsembleState, signals: Sequence[Signal]) -> list[ModelEvidence]:
     """What is known of those who speak at this bar, in their order; a new voter starts with an equal part."""
-    known = [state.voters.get(signal.source) for signal in signals]
-    return [voter or ModelEvidence(1 / len(signals), 0.0, 0.0, 0.0) for voter in known]
+    voters, new = state.voters, ModelEvidence(1 / (len(signals) or 1), 0.0, 0.0, 0.0)
+    return [voters.get(signal.source, new) for signal in signals]
 
 
 def weigh(voters: Sequence[ModelEvidence], method: str) -> list[float]:

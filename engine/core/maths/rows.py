@@ -1,6 +1,8 @@
 """The one way in which features become what a model reads: training and serving must not differ by a bit."""
 
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +20,16 @@ def rows32(matrix: NDArray[np.float64]) -> Rows:
         return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
-def row32(features: Mapping[str, float], names: Sequence[str]) -> Rows:
-    """Return one row, in the order of `names`. KeyError when one of them is missing.
+def row_maker(names: Sequence[str]) -> Callable[[Mapping[str, float]], Rows]:
+    """Return what makes one row of features, in the order of `names`. KeyError when one of them is missing.
 
-    >>> row32({"b": 2.0, "a": 1.0}, ("a", "b")).tolist()
+    For live, where a row is made at every bar: a third of the time of `rows32`, and bit for bit the same.
+
+    >>> row_maker(("a", "b"))({"b": 2.0, "a": 1.0}).tolist()
     [[1.0, 2.0]]
     """
-    return rows32(np.fromiter(map(features.__getitem__, names), np.float64, len(names))[np.newaxis])
+    # a native float is cast as C casts it: too large becomes infinite, where the standard sizes would refuse
+    pack, shape = struct.Struct(f"{len(names)}f").pack, (1, len(names))
+    # twice the last, for of a single name itemgetter gives the bare value
+    pick = itemgetter(*names, names[-1])
+    return lambda features: np.frombuffer(pack(*pick(features)[:-1]), np.float32).reshape(shape)

@@ -9,9 +9,11 @@ def clip(value: float, bound: float = 1.0) -> float:
     >>> clip(3.0), clip(-0.2), clip(math.nan)
     (1.0, -0.2, 0.0)
     """
+    if -bound <= value <= bound:
+        return value
     if value != value:
         return 0.0
-    return max(-bound, min(bound, value))
+    return bound if value > 0 else -bound
 
 
 def normal_cdf(z: float) -> float:

@@ -83,8 +83,8 @@ def coming(portfolio: Portfolio) -> set[str]:
 def count_orders(portfolio: Portfolio, status: OrderStatus | None = None) -> int:
     """Open orders in all, or those of one status."""
     if status is None:
-        return sum(order.status.open for order in portfolio.orders)
-    return sum(order.status is status for order in portfolio.orders)
+        return sum([order.status.open for order in portfolio.orders])
+    return sum([order.status is status for order in portfolio.orders])
 
 
 def share(amount: float, equity: float) -> float:

@@ -61,15 +61,15 @@ def day_loss(risk: RiskState, equity: float) -> float:
 
 def daily_checks(case: Case) -> tuple[Check, ...]:
     """Loss, pace and losing streaks."""
-    limits, risk = case.settings.risk, case.risk
+    limits, risk, equity = case.settings.risk, case.risk, case.equity
     streak = risk.losses_in_a_row >= limits.max_consecutive_losses
     pause = limits.loss_pause_bars if streak else 0
-    turnover = share(float(risk.day_turnover) + case.value, case.equity)
+    turnover = share(float(risk.day_turnover) + case.value, equity)
     return (
         at_most(
             "daily loss",
             TIER,
-            day_loss(risk, case.equity),
+            day_loss(risk, equity),
             limits.max_daily_loss,
             WHOLE,
             "risk.max_daily_loss",

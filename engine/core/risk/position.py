@@ -8,7 +8,7 @@ TIER = "position"
 
 def position_checks(case: Case) -> tuple[Check, ...]:
     """Sizes, prices and how often, for orders that add risk."""
-    limits = case.settings.risk
+    limits, value, equity = case.settings.risk, case.value, case.equity
     instrument = case.settings.instrument(case.observation.instrument)
     entries = case.risk.instrument_entries.get(instrument.name, 0)
     return (
@@ -18,7 +18,7 @@ def position_checks(case: Case) -> tuple[Check, ...]:
         at_least(
             "order minimum",
             TIER,
-            case.value,
+            value,
             float(instrument.min_notional),
             "money",
             "desk.instruments.min_notional",
@@ -26,7 +26,7 @@ def position_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "order value",
             TIER,
-            share(case.value, case.equity),
+            share(value, equity),
             limits.max_order_value,
             WHOLE,
             "risk.max_order_value",
@@ -34,7 +34,7 @@ def position_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "position value",
             TIER,
-            share(case.value + case.held, case.equity),
+            share(value + case.held, equity),
             limits.max_position_value,
             WHOLE,
             "risk.max_position_value",
@@ -42,7 +42,7 @@ def position_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "trade risk",
             TIER,
-            share(_at_stop(case), case.equity),
+            share(_at_stop(case), equity),
             limits.max_trade_risk,
             WHOLE,
             "risk.max_trade_risk",
@@ -98,4 +98,4 @@ def _participation(case: Case) -> float:
 
 def _jump(case: Case) -> float:
     previous = case.observation.previous_close
-    return abs(case.close / float(previous) - 1) if previous else 0.0
+    return float(abs(case.observation.bar.close / previous - 1)) if previous else 0.0

@@ -54,4 +54,7 @@ def nearest_miss(checks: tuple[Check, ...]) -> NearMiss | None:
 
 
 def _first_failed(checks: tuple[Check, ...]) -> str:
-    return next((check.name for check in checks if not check.passed), "")
+    for check in checks:
+        if not check.passed:
+            return check.name
+    return ""

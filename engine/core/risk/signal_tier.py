@@ -17,18 +17,15 @@ def data_checks(observation: Observation) -> tuple[Check, ...]:
 
 def signal_checks(case: Case) -> tuple[Check, ...]:
     """The gate and the rules of when not to act."""
-    decision = case.settings.decision
-    regime = case.observation.regime
+    decision, observation = case.settings.decision, case.observation
+    regime = observation.regime
     blocked = float(regime is not None and regime.label in decision.blocked_regimes)
     forecast = case.forecast
     leaning = forecast.direction if forecast else 0
     allowed = leaning > 0 or (leaning < 0 and not decision.long_only)
     confidence = forecast.confidence if forecast else 0.5
-    waiting = sum(
-        order.status.open
-        for order in case.portfolio.orders
-        if order.request.instrument == case.observation.instrument
-    )
+    orders = case.portfolio.orders
+    waiting = sum([o.status.open for o in orders if o.request.instrument == observation.instrument])
     return (
         at_least("direction", TIER, float(allowed), 1, "yes", "decision.long_only"),
         at_least("confidence", TIER, confidence, decision.confidence, "share", "decision.confidence"),

@@ -8,6 +8,7 @@ TIER = "system"
 BRACKET = 3
 """Orders that an entry adds: itself, its stop and its target."""
 RANK = {TradingState.HALTED: 0.0, TradingState.REDUCING: 1.0, TradingState.ACTIVE: 2.0}
+_ACTIVE = RANK[TradingState.ACTIVE]
 
 
 def drawdown(risk: RiskState, equity: float) -> float:
@@ -18,31 +19,31 @@ def drawdown(risk: RiskState, equity: float) -> float:
 
 def system_checks(case: Case) -> tuple[Check, ...]:
     """State, exposure, drawdown and what is on its way."""
-    limits, portfolio = case.settings.risk, case.portfolio
+    limits, portfolio, value, equity = case.settings.risk, case.portfolio, case.value, case.equity
     waiting = committed(portfolio)
-    gross = float(portfolio.gross) + waiting + case.value
-    cash = float(portfolio.cash) - waiting - case.value * case.side.sign
+    gross = float(portfolio.gross) + waiting + value
+    cash = float(portfolio.cash) - waiting - value * case.side.sign
     held = {position.instrument for position in portfolio.positions} | coming(portfolio)
     return (
         at_least(
             "trading state",
             TIER,
             RANK[case.risk.trading],
-            RANK[TradingState.ACTIVE],
+            _ACTIVE,
             "state",
             "command.resume",
         ),
         at_most(
             "drawdown",
             TIER,
-            drawdown(case.risk, case.equity),
+            drawdown(case.risk, equity),
             limits.max_drawdown,
             WHOLE,
             "risk.max_drawdown",
         ),
-        at_most("gross exposure", TIER, share(gross, case.equity), limits.max_gross, WHOLE, "risk.max_gross"),
+        at_most("gross exposure", TIER, share(gross, equity), limits.max_gross, WHOLE, "risk.max_gross"),
         at_least(
-            "cash", TIER, share(cash, case.equity), min(0.0, 1 - limits.max_gross), WHOLE, "risk.max_gross"
+            "cash", TIER, share(cash, equity), min(0.0, 1 - limits.max_gross), WHOLE, "risk.max_gross"
         ),
         at_most(
             "open orders",

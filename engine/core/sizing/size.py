@@ -45,10 +45,10 @@ def size(ask: Ask) -> Size:
         return Size(
             Decimal(0), 0.0, "equity", (SizingStep("equity", 0.0, 0.0, True, "nothing left to risk"),)
         )
-    weight, steps, bound_by = _kelly(ask), [], "kelly"
-    steps.append(SizingStep("kelly", 0.0, weight, True, _kelly_words(ask)))
+    weight, bound_by = _kelly(ask), "kelly"
+    steps = [SizingStep("kelly", 0.0, weight, True, _kelly_words(ask))]
     for name, allowed, reason in _caps(ask, equity):
-        after = min(weight, max(0.0, allowed))
+        after = weight if allowed >= weight else min(weight, max(0.0, allowed))
         bound = after < weight
         steps.append(SizingStep(name, weight, after, bound, reason))
         if bound:

@@ -116,7 +116,7 @@ def test_a_kill_works_on_a_damaged_store_and_a_resume_does_not(
 def test_the_settings_of_the_newest_run_count_not_those_of_today(home: Path) -> None:
     """A desk of another name would halt another row."""
     with opened(Home(home), settings("OTHER")) as desk:
-        assert desk.settings.desk == start_record().settings.desk
+        assert desk.settings.desk == start_record().settings().desk
 
 
 # --- the desk without an engine -------------------------------------------------------------------

@@ -18,7 +18,8 @@ DAY_MS = 86_400_000
 
 def weekdays(bars: BarArrays) -> BarArrays:
     """Without what covers a Saturday or a Sunday: 1 January 1970 was a Thursday."""
-    return BarArrays(*(column[((bars.end_ms - 1) // DAY_MS + 3) % 7 < 5] for column in bars))
+    open_days = ((bars.end_ms - 1) // DAY_MS + 3) % 7 < 5
+    return BarArrays._make(column[open_days] for column in bars)
 
 
 def test_files_bring_their_instruments_and_their_timeframe(tmp_path: Path) -> None:

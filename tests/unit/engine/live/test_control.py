@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from engine.live.control import Control
 from engine.live.desk import LiveDesk
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
-from engine.ports import StoredRecord
+from engine.ports import HaltRow, StoredRecord
 from engine.store.state import SqlStateStore
 from engine.venues.paper import PaperVenue
 from tests import builders
@@ -28,6 +29,9 @@ from tests.fakes import FakeClock, ListJournal
 ENTRY = order_request(leg="e")
 STOP = order_request(leg="s", side=Side.SELL, type_=OrderType.STOP, price="1200", reason="stop")
 ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
+
+
+Kind = TypeVar("Kind")
 
 
 class FullJournal(ListJournal):
@@ -64,7 +68,7 @@ class Room:
     def state(self) -> TradingState:
         return self.writer.state.risk.trading
 
-    def written(self, kind: type) -> list[Record]:
+    def written(self, kind: type[Kind]) -> list[Kind]:
         return [stored.record for stored in self.journal.read() if isinstance(stored.record, kind)]
 
     def close(self) -> None:
@@ -209,7 +213,6 @@ async def test_a_halt_from_another_process_is_taken_over_once(room: Room) -> Non
 
     assert changed == [True, False, False, False, False]
     (record,) = room.written(CommandRecord)
-    assert isinstance(record, CommandRecord)
     assert (record.kind, record.by, record.source) == ("kill", "ops", "store")
     assert await room.venue.lookup(ENTRY.client_id) is None
 
@@ -238,7 +241,7 @@ async def test_a_resume_typed_here_takes_one_step_from_a_kill_that_came_from_els
     await room.desk.submit(wish(CommandKind.RESUME))
 
     assert room.state is room.store.halt().state is REDUCING
-    assert [record.kind for record in room.written(CommandRecord)] == ["kill", "resume"]  # type: ignore[attr-defined]
+    assert [record.kind for record in room.written(CommandRecord)] == ["kill", "resume"]
 
 
 async def test_the_marker_can_be_made_by_hand_again_and_again(room: Room, tmp_path: Path) -> None:
@@ -286,7 +289,7 @@ async def test_a_halt_without_a_crash_cancels_what_a_crash_left_open(room: Room)
     await room.control.adopt_row()
 
     assert await room.venue.lookup(ENTRY.client_id) is None
-    assert [r.status for r in room.written(OrderRecord)] == [OrderStatus.CANCELLED]  # type: ignore[attr-defined]
+    assert [r.status for r in room.written(OrderRecord)] == [OrderStatus.CANCELLED]
 
 
 async def test_a_breaker_whose_halt_row_was_never_written_halts_all_the_same(tmp_path: Path) -> None:
@@ -300,7 +303,7 @@ async def test_a_breaker_whose_halt_row_was_never_written_halts_all_the_same(tmp
 
     assert room.state is HALTED
     assert (room.store.halt().state, room.store.halt().by) == (HALTED, "breaker")
-    assert [record.name for record in room.written(IncidentRecord)] == ["breaker"]  # type: ignore[attr-defined]
+    assert [record.name for record in room.written(IncidentRecord)] == ["breaker"]
     assert room.written(CommandRecord) == []
     assert await room.venue.lookup(ENTRY.client_id) is None
     room.close()
@@ -329,7 +332,7 @@ async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
     assert await venue.lookup("its-stop") is None, (
         "the protection of an entry that stayed here stays here too"
     )
-    last = [record for record in room.written(OrderRecord) if isinstance(record, OrderRecord)][-2:]
+    last = room.written(OrderRecord)[-2:]
     assert [(r.status, r.reason) for r in last] == [
         (OrderStatus.EXPIRED, "the desk is halted: now, by ops"),
         (OrderStatus.EXPIRED, "its entry was expired: the desk is halted: now, by ops"),
@@ -347,7 +350,7 @@ async def test_protection_passes_a_halt(holding: Room) -> None:
 
 async def test_nothing_is_sent_when_the_halt_row_cannot_be_read(room: Room) -> None:
     class Unreadable(SqlStateStore):
-        def halt(self):  # type: ignore[no-untyped-def]
+        def halt(self) -> HaltRow:
             raise StoreFailed("cannot be read")
 
     store = Unreadable(Path(room.store._marker_path).parent / "desk.db")

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from engine.core.accounting.fold import DeskState
-from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderType, Side
+from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderType, Side, Submission
 from engine.core.domain.portfolio import Position
 from engine.core.domain.records import OrderRecord
 from engine.live.bus import Bus
@@ -37,7 +37,7 @@ class Venue(PaperVenue):
     async def lookup(self, client_id: str) -> Order | None:
         return self._known.get(client_id)
 
-    async def submit(self, order: OrderRequest):  # type: ignore[no-untyped-def]
+    async def submit(self, order: OrderRequest) -> Submission:
         self.sent.append(order.client_id)
         return await super().submit(order)
 

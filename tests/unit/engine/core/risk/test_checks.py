@@ -100,7 +100,12 @@ TABLE: dict[str, tuple[Callable[[Any], Case], Any, Any, Any]] = {
         "1000",
         "999",
     ),
-    "price jump": (lambda v: wish(observation=seen(previous_close=Decimal(v))), "95", "125", "126"),
+    "price jump": (
+        lambda v: wish(observation=observation(bar=bar(close=v), previous_close=Decimal(100))),
+        "90.01",
+        "110",
+        "110.01",
+    ),
     "entries in instrument": (lambda v: wish(risk=quiet(instrument_entries={"SP500": v})), 1, 2, 3),
     "volatility": (lambda v: wish(volatility=v / 252**0.5), 1.99, 2.0, 2.01),
     "daily loss": (lambda v: wish(equity=v), 98_001.0, 98_000.0, 97_999.0),
@@ -185,9 +190,12 @@ def test_drawdown_and_loss_of_an_equity_that_is_not_a_number_are_beyond_any_limi
     assert not checks["daily loss"].passed
 
 
-@pytest.mark.parametrize(("rise", "passed"), [("90.92", True), ("90.90", False)])
-def test_a_jump_up_counts_as_one_down(rise: str, passed: bool) -> None:
-    assert asked(wish(observation=seen(previous_close=Decimal(rise))))["price jump"].passed is passed
+def test_a_fall_jumps_as_a_rise_does() -> None:
+    def fell_to(close: str) -> bool:
+        looked = observation(bar=bar(close=close), previous_close=Decimal(100))
+        return asked(wish(observation=looked))["price jump"].passed
+
+    assert [fell_to("90.01"), fell_to("90"), fell_to("89.99")] == [True, True, False]
 
 
 def test_without_a_close_before_there_is_no_jump() -> None:
