@@ -37,7 +37,8 @@ from tests.core_builders import features, inputs, learned, observation, resting
 
 MONEY = st.decimals("-1000000000", "1000000000", places=2)
 WILD = st.floats(-1e9, 1e9)
-EVIDENCE = st.tuples(st.one_of(st.just(0.0), st.floats(1e-9, 1)), st.floats(0, 200), st.floats(0, 200), st.floats(-1, 1))
+WEIGHTS = st.one_of(st.just(0.0), st.floats(1e-9, 1))
+EVIDENCE = st.tuples(WEIGHTS, st.floats(0, 200), st.floats(0, 200), st.floats(-1, 1))
 NAMES = ("SP500", "OTHER")
 
 

@@ -23,13 +23,20 @@ from tests.desks import trending_bars
 CYCLES = Path(__file__).parent / "cycles"
 SETTINGS = Settings(
     desk=DeskSettings(
-        name="golden", instruments=(Instrument("ALPHA"), Instrument("BETA", tick=Decimal("0.05"), lot=Decimal(1)))
+        name="golden",
+        instruments=(Instrument("ALPHA"), Instrument("BETA", tick=Decimal("0.05"), lot=Decimal(1))),
     ),
     decision=DecisionSettings(
-        confidence=0.55, long_only=False, stop_atr=4.0, target_atr=8.0, trail_atr=2.5, max_bars=15, exit_confidence=0.52
+        confidence=0.55,
+        long_only=False,
+        stop_atr=4.0,
+        target_atr=8.0,
+        trail_atr=2.5,
+        max_bars=15,
+        exit_confidence=0.52,
     ),
     sizing=SizingSettings(kelly_fraction=1.0, risk_per_trade=0.05),
-    risk=RiskSettings(max_drawdown=0.035, max_gross=0.25, max_entries_per_instrument=5, max_trade_risk=0.05),
+    risk=RiskSettings(max_drawdown=0.015, max_gross=0.25, max_entries_per_instrument=5, max_trade_risk=0.05),
 )
 
 

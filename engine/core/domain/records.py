@@ -51,7 +51,7 @@ class Observation(msgspec.Struct, frozen=True):
     regime: RegimeEstimate | None
 
 
-class ModelEvidence(msgspec.Struct, frozen=True):
+class ModelEvidence(msgspec.Struct, frozen=True, gc=False):
     """What the ensemble knows of one voter: its weight, and its discounted right and wrong calls."""
 
     weight: float

@@ -7,7 +7,7 @@ import msgspec
 from engine.core.domain.market import Floats
 
 
-class Prediction(msgspec.Struct, frozen=True):
+class Prediction(msgspec.Struct, frozen=True, gc=False):
     """A served model's answer, kept as an input. `probability` is of the upper barrier first; None is absent.
 
     `raw` is what the model said before its calibration, None where it has none.
@@ -35,7 +35,7 @@ class Signal(msgspec.Struct, frozen=True):
     inputs: dict[str, float]
 
 
-class Vote(msgspec.Struct, frozen=True):
+class Vote(msgspec.Struct, frozen=True, gc=False):
     """A signal with its weight; `contribution` is weight times score, and contributions add up to the score."""
 
     source: str

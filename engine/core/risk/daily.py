@@ -10,11 +10,12 @@ from engine.core.domain.risk import Approved, Check, RiskState, at_least, at_mos
 from engine.core.risk.case import COUNT, WHOLE, Case, share
 
 TIER = "daily"
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def day_of(moment: datetime) -> str:
     """The UTC date that a bar known at `moment` covers."""
-    return (moment - timedelta(microseconds=1)).date().isoformat()
+    return (moment - _MICROSECOND).date().isoformat()
 
 
 def open_day(risk: RiskState, as_of: datetime, equity: Decimal) -> RiskState:
