@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from engine.core.domain.commands import Command, Outcome
 from engine.core.domain.events import Recorded
 from engine.core.domain.market import Bar, BarArrays
-from engine.core.domain.order import Fill, Order, OrderRequest, Submission
+from engine.core.domain.order import Order, OrderRequest, OrderUpdate, Submission
 from engine.core.domain.records import Observation, Record
 from engine.core.domain.risk import TradingState
 from engine.core.domain.signal import Prediction
@@ -30,14 +30,6 @@ class Feed(Protocol):
         """Closed bars that became known after `after`, in time order: all instruments of one moment at once."""
 
 
-class VenueUpdate(NamedTuple):
-    """What a venue tells by itself: an order moved, or a fill, or both."""
-
-    order: Order | None
-    reason: str
-    fill: Fill | None
-
-
 class Venue(Protocol):
     """Where orders go."""
 
@@ -50,7 +42,7 @@ class Venue(Protocol):
     async def lookup(self, client_id: str) -> Order | None:
         """The order as the venue knows it; None when it has never seen the id."""
 
-    async def updates(self, bars: Sequence[Bar]) -> Sequence[VenueUpdate]:
+    async def updates(self, bars: Sequence[Bar]) -> Sequence[OrderUpdate]:
         """What happened to our orders since last asked; `bars` is what just closed. Never before its time."""
 
 
@@ -137,8 +129,14 @@ class StateStore(Protocol):
     def halt(self) -> HaltRow:
         """The row as it stands now. Read immediately before every order."""
 
-    def set_halt(self, state: TradingState, by: str, reason: str, at: datetime) -> HaltRow:
-        """Change the row, durably, from any process."""
+    def set_halt(
+        self, state: TradingState, by: str, reason: str, at: datetime, after: int | None = None
+    ) -> HaltRow:
+        """Change the row, durably, from any process.
+
+        `after` is the version that whoever resumes has seen: Refused when it is no longer the newest, for a kill
+        that came in between must not be undone by somebody who did not know of it. A kill needs none.
+        """
 
 
 class Desk(Protocol):

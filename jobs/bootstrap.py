@@ -1,10 +1,13 @@
 """The only place where ports meet concrete classes. Every start is a recovery."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from configs.schema.settings import Settings, settings_hash
+from engine.core.accounting.fold import DeskState
+from engine.core.domain.errors import Refused
 from engine.core.domain.ids import record_id
 from engine.core.domain.records import OrderRecord, StartRecord, plain
 from engine.core.features.registry import NAMES
@@ -67,43 +70,59 @@ async def open_engine(
     `first_bar` is where an empty journal begins; a journal with cycles goes on where it stopped.
     """
     predictor = open_predictor(home, settings, deadline_ms)
-    journal = SqlJournal(home.store(settings), synchronous=durability)
-    store = SqlStateStore(home.store(settings), home=home.root, desk=settings.desk.name)
-    recovered = rebuild(journal, settings)
-    bus = Bus()
-    writer = Writer(journal, bus, recovered.state, recovered.sequence)
-    venue = PaperVenue(settings)
-    venue.restore(recovered.state)
-    orders = OrderManager(writer, venue, store, clock)
-    goes_on = max(recovered.state.last_bars.values(), default=first_bar)
-    await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
-    repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
-    control = Control(writer, journal, store, orders, clock)
-    desk = LiveDesk(writer, control, bus)
-    parts = Parts(
-        settings=settings,
-        settings_hash=settings_hash(settings),
-        code_version=code_version(),
-        writer=writer,
-        windows=Windows(settings, lambda name, bars: feed.history(name, goes_on + TICK, bars)),
-        predictor=predictor,
-        venue=venue,
-        orders=orders,
-        store=store,
-        clock=clock,
-    )
-    loop = Loop(feed, parts, desk, control, pace, after, first_bar)
-    return Engine(
-        loop,
-        desk,
-        journal,
-        store,
-        writer,
-        clock,
-        predictor.versions(),
-        recovered.records_read,
-        tuple(repaired),
-    )
+    with ExitStack() as opened:
+        journal = SqlJournal(home.store(settings), synchronous=durability)
+        opened.callback(journal.close)
+        store = SqlStateStore(home.store(settings), home=home.root, desk=settings.desk.name)
+        opened.callback(store.close)
+        recovered = rebuild(journal, settings)
+        refuse_unfed(recovered.state, settings)
+        bus = Bus()
+        writer = Writer(journal, bus, recovered.state, recovered.sequence)
+        venue = PaperVenue(settings)
+        venue.restore(recovered.state)
+        orders = OrderManager(writer, venue, store, clock)
+        goes_on = max(recovered.state.last_bars.values(), default=first_bar)
+        await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
+        repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
+        control = Control(writer, journal, store, orders, clock)
+        desk = LiveDesk(writer, control, bus)
+        parts = Parts(
+            settings=settings,
+            settings_hash=settings_hash(settings),
+            code_version=code_version(),
+            writer=writer,
+            windows=Windows(settings, lambda name, bars: feed.history(name, goes_on + TICK, bars)),
+            predictor=predictor,
+            venue=venue,
+            orders=orders,
+            store=store,
+            clock=clock,
+        )
+        loop = Loop(feed, parts, desk, control, pace, after, first_bar)
+        opened.pop_all()  # from here on whoever runs the engine closes it
+        return Engine(
+            loop,
+            desk,
+            journal,
+            store,
+            writer,
+            clock,
+            predictor.versions(),
+            recovered.records_read,
+            tuple(repaired),
+        )
+
+
+def refuse_unfed(state: DeskState, settings: Settings) -> None:
+    """What is held, or may still be, must get its bars: without them it would stand unmarked and unprotected."""
+    fed = {instrument.name for instrument in settings.desk.instruments}
+    held = {position.instrument for position in state.portfolio.positions}
+    held |= {order.request.instrument for order in state.portfolio.orders}
+    if held - fed:
+        raise Refused(
+            f"the desk holds or waits for {', '.join(sorted(held - fed))}, of which no bars were given"
+        )
 
 
 def open_predictor(home: Home, settings: Settings, deadline_ms: int | None) -> NoPredictor | OnnxPredictor:

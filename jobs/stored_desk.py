@@ -29,8 +29,10 @@ class StoredDesk:
         """Kill and resume by the halt row; anything else needs the engine."""
         if command.kind not in (CommandKind.KILL, CommandKind.RESUME):
             return Outcome(False, f"{command.kind} needs the running desk: type it in its own chat")
-        state = next_state(self._store.halt().state, command.kind)
-        row = self._store.set_halt(state, command.by, command.reason, self._clock.now())
+        seen = self._store.halt()
+        state = next_state(seen.state, command.kind)
+        after = seen.version if command.kind is CommandKind.RESUME else None
+        row = self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
         return Outcome(True, f"the desk is {row.state}", f"halt-{row.version}")
 
     def status(self) -> dict[str, Any]:

@@ -49,9 +49,9 @@ def switch(root: Path, settings: Settings, kind: str, reason: str, *, as_json: b
     store = halts(home, settings)
     try:
         # A kill halts from any state: it asks nothing that a damaged store could fail to answer.
-        standing = TradingState.ACTIVE if kind == CommandKind.KILL else store.halt().state
-        state = next_state(standing, CommandKind(kind))
-        row = store.set_halt(state, "console", reason, at)
+        seen = None if kind == CommandKind.KILL else store.halt()
+        state = next_state(seen.state if seen else TradingState.ACTIVE, CommandKind(kind))
+        row = store.set_halt(state, "console", reason, at, after=seen.version if seen else None)
     finally:
         store.close()
     value = {"state": row.state.value, "since": row.since.isoformat(), "by": row.by, "reason": row.reason}

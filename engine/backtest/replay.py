@@ -18,18 +18,17 @@ from msgspec.structs import replace
 from configs.schema.settings import Settings, settings_hash
 from engine.backtest.market import BatchPredictor, Look, Series, cut, moments, slide, tell
 from engine.backtest.result import Result, Tally
-from engine.core.accounting.fold import DeskState, apply, settle
+from engine.core.accounting.fold import DeskState, apply
 from engine.core.accounting.ledger import mark
+from engine.core.accounting.settle import order_record, settled
 from engine.core.domain.ids import cycle_id, decision_id, epoch_ms, from_epoch_ms, record_id
 from engine.core.domain.market import BarArrays
-from engine.core.domain.order import Order, OrderRequest
+from engine.core.domain.order import OrderRequest
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import (
     CycleInputs,
     CycleRecord,
     EnsembleState,
-    IncidentRecord,
-    OrderRecord,
     Record,
     StartRecord,
     plain,
@@ -37,8 +36,9 @@ from engine.core.domain.records import (
 from engine.core.domain.regime import REGIMES
 from engine.core.domain.risk import TradingState
 from engine.core.domain.signal import Prediction
-from engine.core.execution.book import Book, Update
+from engine.core.execution.book import Book
 from engine.core.pipeline import FEATURE_SET, decide
+from engine.core.risk.breakers import incident_of
 
 Recorder = Callable[[Sequence[Record]], object]
 
@@ -126,7 +126,8 @@ def step_moment(
     """
     records: list[Record] = []
     for look in looks:
-        state = settle_all(book.on_bar(look.bar), look.bar.end, state, records)
+        state, new = settled(state, book.on_bar(look.bar), look.bar.end)
+        records += new
     portfolio = state.portfolio
     for look in looks:
         portfolio = mark(portfolio, look.bar)
@@ -161,33 +162,18 @@ def decide_on(look: Look, state: DeskState, identity: Identity) -> CycleRecord:
     return CycleRecord.of(inputs, decide(inputs), identity.settings_hash, identity.code_version)
 
 
-def settle_all(updates: Sequence[Update], at: datetime, state: DeskState, records: list[Record]) -> DeskState:
-    """Book what the venue did, adding its records to `records`."""
-    for update in updates:
-        if update.fill is None:
-            new: list[Record] = [moved(update.order, at, update.reason)]
-        else:
-            fill, trade = settle(state, update.fill)
-            new = [fill] if trade is None else [fill, trade]
-        for record in new:
-            state = apply(state, record)
-        records += new
-    return state
-
-
 def announce_breaker(
     before: TradingState, at: datetime, state: DeskState, book: Book, records: list[Record]
 ) -> DeskState:
     """A breaker that tripped in a decision ends every order that could still add risk."""
-    risk = state.risk
-    if risk.trading is before or risk.trading is not TradingState.HALTED:
+    incident = incident_of(state.risk)
+    if incident is None or before is TradingState.HALTED:
         return state
-    records.append(
-        IncidentRecord(record_id("i", at, "breaker", risk.why), at, "breaker", risk.why, {}, risk=None)
-    )
+    records.append(incident)
     adding = [order for order in state.portfolio.orders if not order.request.reduce_only]
     for order in adding:
-        state = settle_all(book.cancel(order.request.client_id, risk.why), at, state, records)
+        state, new = settled(state, book.cancel(order.request.client_id, state.risk.why), at)
+        records += new
     return state
 
 
@@ -197,17 +183,10 @@ def submit(
     """Send the orders; the book takes all that a review has let through."""
     for request in requests:
         order = book.place(request)
-        record = moved(order, at, "", f"paper-{request.client_id}")
+        record = order_record(request, order.status, at, venue_id=f"paper-{request.client_id}")
         state = apply(state, record)
         records.append(record)
     return state
-
-
-def moved(order: Order, at: datetime, reason: str, venue_id: str = "") -> OrderRecord:
-    """The record of an order that moved."""
-    request = order.request
-    key = record_id("o", at, request.client_id, order.status)
-    return OrderRecord(key, at, request, order.status, reason, venue_id)
 
 
 def _told(

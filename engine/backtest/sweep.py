@@ -18,10 +18,11 @@ from msgspec.structs import replace
 from configs.schema.settings import Settings, settings_hash
 from engine.backtest.market import BatchPredictor, Look, Stretch, cut, looks, stretches
 from engine.backtest.outlook import Outlook
-from engine.backtest.replay import Identity, Progress, announce_breaker, decide_on, settle_all, submit
+from engine.backtest.replay import Identity, Progress, announce_breaker, decide_on, submit
 from engine.backtest.result import Result, Tally
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.accounting.ledger import mark
+from engine.core.accounting.settle import settled
 from engine.core.domain.errors import BadInput
 from engine.core.domain.ids import from_epoch_ms
 from engine.core.domain.instrument import exact
@@ -244,9 +245,8 @@ class _Walk:
 
     def _settle(self, row: int) -> None:
         self._catch_up(row - 1)
-        records: list[Record] = []
         look = self._look(row)
-        self.state = settle_all(self._book.on_bar(look.bar), look.bar.end, self.state, records)
+        self.state, records = settled(self.state, self._book.on_bar(look.bar), look.bar.end)
         self.tally.count(records)
         if records:
             self._refresh()

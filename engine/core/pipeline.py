@@ -10,8 +10,8 @@ Between the two, served models are asked; their answers come back as inputs, so 
 
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from configs.schema.desk import Instrument
@@ -91,7 +91,7 @@ def decide(inputs: CycleInputs) -> CycleResult:
     return _enter_or_not(look, look.forecast)
 
 
-class _Look(NamedTuple):
+class _Look(msgspec.Struct, frozen=True):
     """The inputs, and what every path through the decision needs of them. `atr` is in price units."""
 
     inputs: CycleInputs

@@ -8,9 +8,10 @@ from engine.core.domain.order import OrderRequest
 from engine.core.domain.records import CommandRecord
 from engine.core.domain.risk import RiskState, TradingState
 from engine.core.pipeline import close_by_command
+from engine.core.risk.breakers import incident_of
 from engine.core.risk.killswitch import next_state, switched
 from engine.core.risk.system import RANK
-from engine.live.breaker import announce, incident_of
+from engine.live.breaker import announce
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, HaltRow, Journal, StateStore
@@ -83,7 +84,8 @@ class Control:
     async def _switch(self, command: Command) -> Outcome:
         risk = self._writer.state.risk
         state = next_state(risk.trading, command.kind)
-        self._row = self._store.set_halt(state, command.by, command.reason, self._clock.now())
+        after = self._row.version if command.kind is CommandKind.RESUME else None
+        self._row = self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
         flatten = command.kind is CommandKind.FLATTEN or (
             risk.flatten and command.kind is not CommandKind.RESUME
         )

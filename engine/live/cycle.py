@@ -8,14 +8,15 @@ from msgspec.structs import replace
 from configs.schema.settings import Settings
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.accounting.ledger import mark
+from engine.core.accounting.settle import settled
 from engine.core.domain.ids import cycle_id, decision_id
 from engine.core.domain.market import Bar, MarketWindow
 from engine.core.domain.records import CycleInputs, CycleRecord, EnsembleState
 from engine.core.domain.risk import TradingState
 from engine.core.pipeline import decide, observe
-from engine.live.breaker import announce, incident_of
+from engine.core.risk.breakers import incident_of
+from engine.live.breaker import announce
 from engine.live.orders import OrderManager
-from engine.live.settle import settled
 from engine.live.windows import Windows
 from engine.live.writer import Writer
 from engine.ports import Clock, Predictor, StateStore, Venue
@@ -40,7 +41,7 @@ async def run_moment(bars: Sequence[Bar], parts: Parts) -> tuple[CycleRecord, ..
     """All instruments whose bar closed at one moment. Write, then act."""
     writer = parts.writer
     updates = await parts.venue.updates(bars)
-    await writer.write(settled(writer.state, updates, parts.clock.now()))
+    await writer.write(settled(writer.state, updates, parts.clock.now())[1])
     before = writer.state.risk.trading
     records = look(bars, writer.state, parts)
     await writer.write(records)

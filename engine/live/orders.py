@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from engine.core.accounting.settle import order_record
 from engine.core.domain.errors import StoreFailed
-from engine.core.domain.ids import record_id
 from engine.core.domain.order import OrderRequest, OrderStatus, Submission
 from engine.core.domain.records import OrderRecord
 from engine.core.domain.risk import TradingState
@@ -72,12 +72,4 @@ class OrderManager:
         return await self._venue.submit(request)
 
     def _record(self, request: OrderRequest, answer: Submission) -> OrderRecord:
-        at = self._clock.now()
-        return OrderRecord(
-            id=record_id("o", at, request.client_id, answer.status),
-            at=at,
-            request=request,
-            status=answer.status,
-            reason=answer.reason,
-            venue_id=answer.venue_id,
-        )
+        return order_record(request, answer.status, self._clock.now(), answer.reason, answer.venue_id)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.core.domain.errors import StoreFailed
+from engine.core.domain.errors import Refused, StoreFailed
 from engine.core.domain.risk import TradingState
 from engine.ports import HaltRow
 from engine.store.driver import (
@@ -98,8 +98,13 @@ class SqlStateStore:
             self._row()
         return HaltRow(TradingState.HALTED, note.since, note.by, note.reason, self._last_version + 1)
 
-    def set_halt(self, state: TradingState, by: str, reason: str, at: datetime) -> HaltRow:
-        """Change the row, durably, from any process. A kill holds even if only a file can be renamed."""
+    def set_halt(
+        self, state: TradingState, by: str, reason: str, at: datetime, after: int | None = None
+    ) -> HaltRow:
+        """Change the row, durably, from any process. A kill holds even if only a file can be renamed.
+
+        Refused when the newest version is no longer `after`, the one that was looked at.
+        """
         since, kill = _microseconds(at), state is TradingState.HALTED
         try:
             with self._transaction(KILL_PATIENCE_MS if kill else BUSY_MS) as connection:
@@ -107,6 +112,8 @@ class SqlStateStore:
                 row = connection.execute(self._halt_sql, (self._desk,)).fetchone()
                 behind = int(marker is not None or self._killed is not None)  # a marker was a change too
                 version = (row[4] if row else 0) + 1 + behind
+                if after is not None and after != version - 1:
+                    raise Refused("the halt was changed meanwhile: look at the status and say it again")
                 connection.execute(
                     self._where.sql(
                         'INSERT INTO halts (desk, state, since, "by", reason, version) VALUES (?, ?, ?, ?, ?, ?)'

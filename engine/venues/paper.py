@@ -6,9 +6,8 @@ from datetime import datetime
 from configs.schema.settings import Settings
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.market import Bar
-from engine.core.domain.order import Order, OrderRequest, OrderStatus, Submission
+from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderUpdate, Submission
 from engine.core.execution.book import Book
-from engine.ports import VenueUpdate
 
 
 class PaperVenue:
@@ -21,7 +20,7 @@ class PaperVenue:
     def __init__(self, settings: Settings) -> None:
         self._book = Book(settings)
         self._settled: dict[str, datetime] = {}
-        self._untold: list[VenueUpdate] = []
+        self._untold: list[OrderUpdate] = []
 
     def restore(self, state: DeskState) -> None:
         """Take the open orders and positions from the recovered state. Intents were never sent: they are not there."""
@@ -41,18 +40,18 @@ class PaperVenue:
         if self._book.get(client_id) is None:
             return Submission(OrderStatus.REFUSED, reason="no such open order")
         _, *orphans = self._book.cancel(client_id, "cancelled")
-        self._untold += [VenueUpdate(*orphan) for orphan in orphans]
+        self._untold += orphans
         return Submission(OrderStatus.CANCELLED)
 
     async def lookup(self, client_id: str) -> Order | None:
         """An open order of that id."""
         return self._book.get(client_id)
 
-    async def updates(self, bars: Sequence[Bar]) -> Sequence[VenueUpdate]:
+    async def updates(self, bars: Sequence[Bar]) -> Sequence[OrderUpdate]:
         """What these bars did to the open orders, after what cancels have done since the last ones."""
         told, self._untold = self._untold, []
         for bar in bars:
             settled = self._settled.get(bar.instrument)
             if settled is None or bar.end > settled:
-                told += [VenueUpdate(*update) for update in self._book.on_bar(bar)]
+                told += self._book.on_bar(bar)
         return told

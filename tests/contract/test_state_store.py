@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.core.domain.errors import Refused
 from engine.core.domain.risk import TradingState
 from engine.ports import HaltRow
 from engine.store.driver import connect, place
@@ -82,6 +83,29 @@ def test_times_keep_their_moment(store: SqlStateStore) -> None:
     with pytest.raises(TypeError):
         store.set_halt(TradingState.ACTIVE, "", "", NOW.replace(tzinfo=None))
     assert store.halt().state is TradingState.HALTED
+
+
+def test_a_resume_that_did_not_see_the_newest_kill_is_refused(store: SqlStateStore) -> None:
+    seen = store.set_halt(TradingState.HALTED, "me", "first", NOW)
+    newer = store.set_halt(TradingState.HALTED, "you", "second", NOW)
+
+    with pytest.raises(Refused, match="changed meanwhile"):
+        store.set_halt(TradingState.REDUCING, "me", "", NOW, after=seen.version)
+    assert store.halt() == newer
+    assert (
+        store.set_halt(TradingState.REDUCING, "me", "", NOW, after=newer.version).state
+        is TradingState.REDUCING
+    )
+
+
+def test_a_resume_sees_the_file_of_a_kill(store: SqlStateStore, tmp_path: Path) -> None:
+    seen = store.set_halt(TradingState.REDUCING, "me", "", NOW)
+    (tmp_path / "KILLED").touch()
+
+    with pytest.raises(Refused):
+        store.set_halt(TradingState.ACTIVE, "me", "", NOW, after=seen.version)
+    again = store.halt()
+    assert store.set_halt(TradingState.REDUCING, "me", "", NOW, after=again.version).version > again.version
 
 
 def test_the_file_of_a_kill_halts_whatever_the_row_says(store: SqlStateStore, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from configs.schema.execution import ExecutionSettings
 from engine.core.accounting.fold import DeskState
+from engine.core.accounting.settle import settled
 from engine.core.domain.market import Bar
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side
 from engine.core.domain.portfolio import Portfolio
-from engine.live.settle import settled
 from engine.venues.paper import PaperVenue
 from tests.builders import CLOSE, INSTRUMENT, bar, open_order, order_request, portfolio, position, settings
 
@@ -179,7 +179,7 @@ async def test_what_is_told_books_to_the_cent_what_was_filled(venue: PaperVenue)
     state = DeskState(portfolio=portfolio(orders=(open_order(ENTRY), open_order(STOP), open_order(TARGET))))
     told = [*await venue.updates([next_bar()]), *await venue.updates([next_bar(2, close="1190")])]
 
-    records = settled(state, told, CLOSE)
+    _, records = settled(state, told, CLOSE)
 
     kinds = [type(record).__name__ for record in records]
     assert kinds == ["FillRecord", "FillRecord", "TradeRecord", "OrderRecord"]

@@ -24,7 +24,7 @@ from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind
 from engine.core.domain.ids import from_epoch_ms
 from engine.core.domain.market import Bar
-from engine.core.domain.order import Order, OrderRequest, OrderStatus, Submission
+from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderUpdate, Submission
 from engine.core.domain.records import (
     CommandRecord,
     CycleRecord,
@@ -37,7 +37,7 @@ from engine.core.domain.risk import TradingState
 from engine.core.execution.book import Book
 from engine.core.pipeline import NEED
 from engine.data.replay import ReplayFeed
-from engine.ports import HaltRow, StoredRecord, VenueUpdate
+from engine.ports import HaltRow, StoredRecord
 from engine.store.journal import SqlJournal
 from engine.store.state import SqlStateStore
 from engine.venues.paper import PaperVenue
@@ -86,9 +86,11 @@ def mortal(seams: Seams, exchange: "Exchange | None") -> dict[str, Any]:
             seams("before reading the halt")
             return super().halt()
 
-        def set_halt(self, state: TradingState, by: str, reason: str, at: datetime) -> HaltRow:
+        def set_halt(
+            self, state: TradingState, by: str, reason: str, at: datetime, after: int | None = None
+        ) -> HaltRow:
             seams("before the halt row")
-            row = super().set_halt(state, by, reason, at)
+            row = super().set_halt(state, by, reason, at, after)
             seams("after the halt row")
             return row
 
@@ -112,9 +114,9 @@ def mortal(seams: Seams, exchange: "Exchange | None") -> dict[str, Any]:
             order: Order | None = await super().lookup(client_id)
             return order
 
-        async def updates(self, bars: Sequence[Bar]) -> Sequence[VenueUpdate]:
+        async def updates(self, bars: Sequence[Bar]) -> Sequence[OrderUpdate]:
             seams("before the updates")
-            told: Sequence[VenueUpdate] = await super().updates(bars)
+            told: Sequence[OrderUpdate] = await super().updates(bars)
             seams("after the updates")
             return told
 
@@ -127,7 +129,7 @@ class Exchange:
     def __init__(self, settings: Settings) -> None:
         self.book = Book(settings)
         self.accepted: list[str] = []
-        self.told: list[VenueUpdate] = []
+        self.told: list[OrderUpdate] = []
         self.closed: dict[str, Order] = {}
         self.settled: dict[str, datetime] = {}
 
@@ -151,24 +153,24 @@ class Exchange:
 
             async def cancel(self, client_id: str) -> Submission:
                 ended = exchange.book.cancel(client_id, "cancelled")
-                exchange.note([VenueUpdate(*update) for update in ended[1:]])
+                exchange.note(list(ended[1:]))
                 return Submission(OrderStatus.CANCELLED if ended else OrderStatus.REFUSED)
 
             async def lookup(self, client_id: str) -> Order | None:
                 return exchange.book.get(client_id) or exchange.closed.get(client_id)
 
-            async def updates(self, bars: Sequence[Bar]) -> Sequence[VenueUpdate]:
+            async def updates(self, bars: Sequence[Bar]) -> Sequence[OrderUpdate]:
                 for bar in bars:
                     if bar.end > exchange.settled.get(bar.instrument, from_epoch_ms(0)):
                         exchange.settled[bar.instrument] = bar.end
-                        exchange.note([VenueUpdate(*update) for update in exchange.book.on_bar(bar)])
+                        exchange.note(list(exchange.book.on_bar(bar)))
                 new = exchange.told[self._heard :]
                 self._heard = len(exchange.told)
                 return new
 
         return Connection
 
-    def note(self, updates: list[VenueUpdate]) -> None:
+    def note(self, updates: list[OrderUpdate]) -> None:
         """Remember what happened, for whoever asks."""
         self.told += updates
         for update in updates:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.schema.decision import DecisionSettings, SizingSettings
+from configs.schema.execution import ExecutionSettings
 from configs.schema.risk import RiskSettings
 from engine.backtest.replay import run
 from engine.backtest.sweep import prepare, sweep
@@ -23,6 +24,8 @@ decisions = st.builds(
     cooldown_bars=st.integers(0, 5),
 )
 sizes = st.builds(SizingSettings, risk_per_trade=st.floats(0.001, 0.1), max_weight=st.floats(0.01, 0.5))
+costs = st.builds(ExecutionSettings, participation=st.sampled_from([0.05, 0.0005]))
+"""The second so little that entries and stops take several bars to fill."""
 limits = st.builds(
     RiskSettings,
     max_drawdown=st.floats(0.005, 0.5),
@@ -34,12 +37,17 @@ limits = st.builds(
 
 
 @settings(max_examples=25)
-@given(st.integers(0, 10_000), decisions, sizes, limits, st.sampled_from([0.002, 0.01, 0.03]))
+@given(st.integers(0, 10_000), decisions, sizes, limits, costs, st.sampled_from([0.002, 0.01, 0.03]))
 @pytest.mark.slow
 def test_a_sweep_and_a_replay_trade_alike(
-    seed: int, decision: DecisionSettings, sizing: SizingSettings, risk: RiskSettings, sigma: float
+    seed: int,
+    decision: DecisionSettings,
+    sizing: SizingSettings,
+    risk: RiskSettings,
+    execution: ExecutionSettings,
+    sigma: float,
 ) -> None:
-    chosen = trading("BTC", decision=decision, sizing=sizing, risk=risk)
+    chosen = trading("BTC", decision=decision, sizing=sizing, risk=risk, execution=execution)
     series = {"BTC": random_walk(1300, seed, sigma)}
 
     whole = run(series, chosen, OracleModel())

@@ -3,6 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -141,3 +142,11 @@ class Submission(msgspec.Struct, frozen=True):
     status: OrderStatus
     reason: str = ""
     venue_id: str = ""
+
+
+class OrderUpdate(NamedTuple):
+    """What a venue tells by itself: an order moved, with the fill that moved it if there was one."""
+
+    order: Order
+    reason: str
+    fill: Fill | None

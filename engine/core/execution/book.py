@@ -8,27 +8,18 @@ was touched stays a market order until it is done; a repeated client id is the s
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from configs.schema.desk import TIMEFRAME_MS
 from configs.schema.settings import Settings
 from engine.core.domain.market import Bar
-from engine.core.domain.order import Fill, Order, OrderRequest, OrderStatus, OrderType
+from engine.core.domain.order import Fill, Order, OrderRequest, OrderStatus, OrderType, OrderUpdate
 from engine.core.execution.fills import match
 
 # Within one bar the order of events is unknown: market orders meet the open, then the adverse exit, then the kind one.
 TURN = {OrderType.MARKET: 0, OrderType.STOP: 1, OrderType.LIMIT: 2}
 NO_PURPOSE = "nothing left to reduce"
-
-
-class Update(NamedTuple):
-    """An order moved, with the fill that moved it if there was one."""
-
-    order: Order
-    reason: str
-    fill: Fill | None
 
 
 class Book:
@@ -55,20 +46,20 @@ class Book:
         """An open order."""
         return self._orders.get(client_id)
 
-    def cancel(self, client_id: str, reason: str) -> list[Update]:
+    def cancel(self, client_id: str, reason: str) -> list[OrderUpdate]:
         """End an order and whatever that leaves without a purpose."""
         order = self._orders.pop(client_id, None)
         if order is None:
             return []
-        ended = Update(replace(order, status=OrderStatus.CANCELLED), reason, None)
+        ended = OrderUpdate(replace(order, status=OrderStatus.CANCELLED), reason, None)
         return [ended, *self._drop_orphans(order.request.instrument)]
 
-    def on_bar(self, bar: Bar) -> list[Update]:
+    def on_bar(self, bar: Bar) -> list[OrderUpdate]:
         """Everything that this bar does to the orders in its instrument, in order."""
         mine = [order for order in self._orders.values() if order.request.instrument == bar.instrument]
         if not mine:
             return []
-        updates: list[Update] = []
+        updates: list[OrderUpdate] = []
         stopped = False
         for order in sorted(mine, key=lambda order: (TURN[acts_as(order)], order.request.placed_at)):
             if stopped and order.request.type is OrderType.LIMIT:
@@ -80,7 +71,7 @@ class Book:
         leaving = any(update.order.request.reduce_only for update in updates)
         return updates + self._drop_orphans(bar.instrument, leaving=leaving)
 
-    def _meet(self, order: Order, bar: Bar) -> Update | None:
+    def _meet(self, order: Order, bar: Bar) -> OrderUpdate | None:
         request = order.request
         if bar.end - self._span < request.placed_at:
             return None
@@ -99,7 +90,7 @@ class Book:
         )
         return self._book(order, fill) if fill is not None else None
 
-    def _book(self, order: Order, fill: Fill) -> Update:
+    def _book(self, order: Order, fill: Fill) -> OrderUpdate:
         held = self._positions.get(fill.instrument, Decimal(0))
         self._positions[fill.instrument] = held + fill.side.sign * fill.quantity
         filled = order.filled + fill.quantity
@@ -109,13 +100,13 @@ class Book:
             del self._orders[fill.client_id]
         else:
             self._orders[fill.client_id] = moved
-        return Update(moved, "", fill)
+        return OrderUpdate(moved, "", fill)
 
     def _reducible(self, request: OrderRequest) -> Decimal:
         held = self._positions.get(request.instrument, Decimal(0))
         return max(Decimal(0), -request.side.sign * held)
 
-    def _drop_orphans(self, instrument: str, *, leaving: bool = False) -> list[Update]:
+    def _drop_orphans(self, instrument: str, *, leaving: bool = False) -> list[OrderUpdate]:
         """Reduce-only orders without a position to reduce, and without an entry that would make one.
 
         Once an exit fills, the desk is `leaving`: the rest of an entry that was still filling has no purpose either.
@@ -129,7 +120,7 @@ class Book:
             dropped = mine
         for order in dropped:
             del self._orders[order.request.client_id]
-        return [Update(replace(o, status=OrderStatus.CANCELLED), NO_PURPOSE, None) for o in dropped]
+        return [OrderUpdate(replace(o, status=OrderStatus.CANCELLED), NO_PURPOSE, None) for o in dropped]
 
 
 def acts_as(order: Order) -> OrderType:

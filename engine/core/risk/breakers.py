@@ -5,6 +5,8 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from configs.schema.risk import RiskSettings
+from engine.core.domain.ids import record_id
+from engine.core.domain.records import IncidentRecord
 from engine.core.domain.risk import RiskState, TradingState
 from engine.core.risk.daily import day_loss
 from engine.core.risk.system import drawdown
@@ -28,3 +30,17 @@ def trip(risk: RiskState, equity: float, at: datetime, limits: RiskSettings) -> 
     else:
         return risk
     return replace(risk, trading=TradingState.HALTED, since=at, by=BREAKER, why=why, flatten=True)
+
+
+def incident_of(risk: RiskState) -> IncidentRecord | None:
+    """What is written down of a breaker that holds the desk; None when none does. The same each time it is asked."""
+    if risk.trading is not TradingState.HALTED or risk.by != BREAKER or risk.since is None:
+        return None
+    return IncidentRecord(
+        id=record_id("i", risk.since, BREAKER, risk.why),
+        at=risk.since,
+        name=BREAKER,
+        text=risk.why,
+        details={},
+        risk=None,
+    )

@@ -4,6 +4,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from configs.schema.desk import TIMEFRAME_MS
 from configs.schema.settings import Settings
 from engine.core.domain.ids import epoch_ms
@@ -18,7 +20,7 @@ COUNT = "count"
 NEVER = 1_000_000
 
 
-class Case(NamedTuple):
+class Case(msgspec.Struct, frozen=True):
     """A wish to enter before the review. `volatility` is one bar's, as a share of the price."""
 
     decision: str

@@ -42,9 +42,7 @@ def system_checks(case: Case) -> tuple[Check, ...]:
             "risk.max_drawdown",
         ),
         at_most("gross exposure", TIER, share(gross, equity), limits.max_gross, WHOLE, "risk.max_gross"),
-        at_least(
-            "cash", TIER, share(cash, equity), min(0.0, 1 - limits.max_gross), WHOLE, "risk.max_gross"
-        ),
+        at_least("cash", TIER, share(cash, equity), min(0.0, 1 - limits.max_gross), WHOLE, "risk.max_gross"),
         at_most(
             "open orders",
             TIER,

@@ -6,14 +6,21 @@ from decimal import Decimal
 import pytest
 
 from engine.core.accounting.fold import DeskState
-from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderType, Side, Submission
+from engine.core.accounting.settle import settled
+from engine.core.domain.order import (
+    Order,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    OrderUpdate,
+    Side,
+    Submission,
+)
 from engine.core.domain.portfolio import Position
 from engine.core.domain.records import OrderRecord
 from engine.live.bus import Bus
 from engine.live.recover import rebuild, repair_orders
-from engine.live.settle import settled
 from engine.live.writer import Writer
-from engine.ports import VenueUpdate
 from engine.venues.paper import PaperVenue
 from tests import builders
 from tests.builders import CLOSE, bar, cycle_record, open_order, order_request, portfolio, position, settings
@@ -143,15 +150,15 @@ async def test_a_trade_that_opens_and_closes_in_one_batch_is_settled_in_order() 
     ]
     state = DeskState(portfolio=portfolio(orders=(open_order(ENTRY), open_order(STOP))))
 
-    records = settled(state, told, CLOSE + 2 * DAY)
+    _, records = settled(state, told, CLOSE + 2 * DAY)
 
     assert [type(record).__name__ for record in records] == ["FillRecord", "FillRecord", "TradeRecord"]
 
 
 def test_an_order_that_ended_without_a_fill_is_a_record_with_its_reason() -> None:
-    ended = VenueUpdate(open_order(STOP, OrderStatus.CANCELLED), "nothing left to reduce", None)
+    ended = OrderUpdate(open_order(STOP, OrderStatus.CANCELLED), "nothing left to reduce", None)
 
-    (record,) = settled(DeskState(portfolio=portfolio(orders=(open_order(STOP),))), [ended], CLOSE)
+    _, (record,) = settled(DeskState(portfolio=portfolio(orders=(open_order(STOP),))), [ended], CLOSE)
 
     assert isinstance(record, OrderRecord)
     assert (record.status, record.reason) == (OrderStatus.CANCELLED, "nothing left to reduce")

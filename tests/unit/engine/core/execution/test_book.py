@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from configs.schema.execution import ExecutionSettings
 from engine.core.domain.market import Bar
-from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side
-from engine.core.execution.book import NO_PURPOSE, Book, Update
+from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, OrderUpdate, Side
+from engine.core.execution.book import NO_PURPOSE, Book
 from tests.builders import CLOSE, DAY, bar, order_request, settings
 from tests.core_builders import bracket, resting
 
@@ -35,7 +35,7 @@ def plain(value: Decimal) -> str:
     return f"{value.normalize():f}"
 
 
-def story(updates: Sequence[Update]) -> list[tuple[str, str, str]]:
+def story(updates: Sequence[OrderUpdate]) -> list[tuple[str, str, str]]:
     """Leg, what it became, and how much of it filled at which price."""
     return [
         (

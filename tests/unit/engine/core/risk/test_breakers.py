@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from configs.schema.risk import RiskSettings
 from engine.core.domain.risk import RiskState, TradingState
-from engine.core.risk.breakers import BREAKER, trip
+from engine.core.risk.breakers import BREAKER, incident_of, trip
 from engine.core.risk.system import drawdown
 from tests.builders import CLOSE
 from tests.core_builders import QUIET
@@ -62,3 +62,20 @@ def test_a_halted_desk_keeps_the_word_of_who_halted_it() -> None:
 @pytest.mark.parametrize(("high", "equity", "fall"), [(100, 90.0, 0.1), (100, 110.0, 0.0), (0, -5.0, 0.0)])
 def test_drawdown_is_a_share_of_the_high_water_mark(high: int, equity: float, fall: float) -> None:
     assert drawdown(RiskState(high_water=Decimal(high)), equity) == fall
+
+
+def test_a_breaker_that_holds_the_desk_is_an_incident_the_same_each_time() -> None:
+    tripped = trip(QUIET, 1.0, CLOSE, LIMITS)
+    told = incident_of(tripped)
+
+    assert told is not None
+    assert told == incident_of(replace(tripped, day_entries=9))
+    assert (told.name, told.at, told.text, told.risk) == (BREAKER, CLOSE, tripped.why, None)
+
+
+@pytest.mark.parametrize(
+    "risk",
+    [QUIET, replace(QUIET, trading=TradingState.HALTED, by="ana", since=CLOSE), replace(QUIET, by=BREAKER)],
+)
+def test_where_no_breaker_holds_the_desk_there_is_no_incident(risk: RiskState) -> None:
+    assert incident_of(risk) is None

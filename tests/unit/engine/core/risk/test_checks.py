@@ -23,7 +23,7 @@ from engine.core.risk.system import system_checks
 from tests.builders import CLOSE, DAY, bar, forecast, issue, portfolio, position, settings
 from tests.core_builders import QUIET, case, observation, resting, with_orders
 
-LIMITS = {
+LIMITS: dict[str, Any] = {
     "max_order_value": 0.2,
     "max_position_value": 0.3,
     "max_trade_risk": 0.02,

@@ -16,10 +16,11 @@ from tests.builders import forecast, portfolio, position, settings
 
 CAPS = ("target_volatility", "risk_per_trade", "value_at_risk", "max_weight", "gross_room", "cash")
 FREE = ExecutionSettings(fee_bps=0, spread_bps=0, slippage_bps=0, impact_bps=0)
+WIDE = SizingSettings(
+    kelly_fraction=1.0, target_volatility=2.0, risk_per_trade=0.2, max_weight=3.0, var_limit=1.0
+)
 NO_CAP = {
-    "sizing": SizingSettings(
-        kelly_fraction=1.0, target_volatility=2.0, risk_per_trade=0.2, max_weight=3.0, var_limit=1.0
-    ),
+    "sizing": WIDE,
     "risk": RiskSettings(max_gross=10.0, max_participation=1.0),
     "execution": FREE,
 }
@@ -48,7 +49,7 @@ def step(sized: Size, name: str) -> Any:
 
 
 def sizing(**changed: float) -> SizingSettings:
-    return replace(NO_CAP["sizing"], **changed)  # type: ignore[type-var]
+    return replace(WIDE, **changed)
 
 
 def test_with_no_cap_near_the_size_is_kellys() -> None:
