@@ -31,7 +31,8 @@ class RiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # tier 3: the desk as a whole
     max_gross: Annotated[float, Meta(gt=0, le=10)] = 0.5
     max_drawdown: Annotated[float, Meta(gt=0, le=1)] = 0.1
-    max_open_orders: Annotated[int, Meta(ge=1, le=10_000)] = 30
+    max_open_orders: Annotated[int, Meta(ge=1, le=10_000)] = 60
+    """An entry counts as three: itself, its stop and its target."""
     max_unknown_orders: Count = 0
     max_positions: Annotated[int, Meta(ge=1, le=1000)] = 20
     max_instrument_volatility: Annotated[float, Meta(gt=0, le=100)] = 2.0

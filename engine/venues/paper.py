@@ -54,4 +54,5 @@ class PaperVenue:
             settled = self._settled.get(bar.instrument)
             if settled is None or bar.end > settled:
                 told += self._book.on_bar(bar)
+                self._settled[bar.instrument] = bar.end
         return told

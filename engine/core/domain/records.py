@@ -88,7 +88,6 @@ class Proposal(msgspec.Struct, frozen=True):
     stop: Decimal | None = None
     target: Decimal | None = None
     max_bars: int = 0
-    trail: Decimal | None = None
 
 
 class CycleInputs(msgspec.Struct, frozen=True):

@@ -242,7 +242,7 @@ def test_a_short_side_needs_permission_and_a_falling_forecast() -> None:
 
 
 def test_without_a_forecast_there_is_neither_direction_nor_conviction() -> None:
-    given = wish()._replace(forecast=None)
+    given = replace(wish(), forecast=None)
 
     assert not asked(given)["direction"].passed
     assert not asked(given)["confidence"].passed
