@@ -32,6 +32,7 @@ Profile = Annotated[str, typer.Option("--profile", help="A shipped profile or a 
 Files = Annotated[
     list[Path], typer.Option("--data", help="CSV or parquet: ts, open, high, low, close, volume.")
 ]
+More = Annotated[list[Path] | None, typer.Argument(help="More files.", show_default=False)]
 From = Annotated[str, typer.Option("--from", help="First day or moment, included (UTC).")]
 To = Annotated[str, typer.Option("--to", help="Day or moment to stop before (UTC).")]
 Symbol = Annotated[str, typer.Option("--symbol", help="Which symbol of a file that holds several.")]
@@ -57,6 +58,7 @@ def demo(
 @app.command()
 def run(
     replay: Annotated[list[Path], typer.Option("--replay", help="Recorded bars to run on.")] = [],  # noqa: B006
+    more: More = None,
     speed: Annotated[float, typer.Option(help="Times as fast as life; 0 does not wait.", min=0)] = 0.0,
     home: HomeDir = VAR,
     profile: Profile = "paper",
@@ -72,12 +74,23 @@ def run(
     from jobs import run as job
 
     settings = load(profile, os.environ)
-    job.main(home, settings, replay, speed, symbol, start, stop, chat=chat and not as_json, as_json=as_json)
+    job.main(
+        home,
+        settings,
+        [*replay, *(more or ())],
+        speed,
+        symbol,
+        start,
+        stop,
+        chat=chat and not as_json,
+        as_json=as_json,
+    )
 
 
 @app.command()
 def backtest(
     data: Files,
+    more: More = None,
     home: HomeDir = VAR,
     profile: Profile = "paper",
     as_json: AsJson = False,
@@ -90,12 +103,13 @@ def backtest(
     from jobs import backtest as job
 
     settings = load(profile, os.environ)
-    job.main(home, settings, data, symbol, start, stop, keep=journal, as_json=as_json)
+    job.main(home, settings, [*data, *(more or ())], symbol, start, stop, keep=journal, as_json=as_json)
 
 
 @app.command()
 def train(
     data: Files,
+    more: More = None,
     home: HomeDir = VAR,
     profile: Profile = "paper",
     as_json: AsJson = False,
@@ -107,7 +121,9 @@ def train(
     """Fit a signal model with purged walk-forward folds and publish it."""
     from jobs import train as job
 
-    job.main(home, load(profile, os.environ), data, symbol, start, stop, name, as_json=as_json)
+    job.main(
+        home, load(profile, os.environ), [*data, *(more or ())], symbol, start, stop, name, as_json=as_json
+    )
 
 
 @app.command()
