@@ -34,10 +34,11 @@ ENV PATH=/opt/whydesk/bin:$PATH \
 
 USER 10001:10001
 WORKDIR /srv/whydesk
-# Everything the desk keeps: store, models, data, logs. Keys are never in the image; they come from the environment.
+# Everything the desk keeps: store, models, reports. Keys are never in the image; they come from the environment.
 VOLUME ["/srv/whydesk/var"]
 
+# Healthy: the store can be read. A halted desk is healthy, and so is one that has not begun.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["whydesk", "status", "--json"]
 
 ENTRYPOINT ["whydesk"]
-CMD ["run"]
+CMD ["demo"]

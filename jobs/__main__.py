@@ -27,7 +27,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; logs on stderr.")]
-HomeDir = Annotated[Path, typer.Option("--home", help="Store, models, reports and logs.")]
+HomeDir = Annotated[Path, typer.Option("--home", help="Store, models and reports.")]
 Profile = Annotated[str, typer.Option("--profile", help="A shipped profile or a YAML file.")]
 Files = Annotated[
     list[Path], typer.Option("--data", help="CSV or parquet: ts, open, high, low, close, volume.")
@@ -37,6 +37,26 @@ From = Annotated[str, typer.Option("--from", help="First day or moment, included
 To = Annotated[str, typer.Option("--to", help="Day or moment to stop before (UTC).")]
 Symbol = Annotated[str, typer.Option("--symbol", help="Which symbol of a file that holds several.")]
 VAR = Path("var")
+
+# Every command takes --home, --profile and --json, also where one of them changes nothing: a script need not know.
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from jobs.version import code_version
+
+        typer.echo(f"whydesk {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="The version, as records name it.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Options before any command."""
 
 
 @app.command()
@@ -190,8 +210,8 @@ def report(
 
 
 @journal_app.command("export")
-def journal_export(home: HomeDir = VAR, profile: Profile = "paper") -> None:
-    """Every record as a line of JSON, oldest first."""
+def journal_export(home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
+    """Every record as a line of JSON, oldest first; with --json no different."""
     from jobs import journal as job
 
     job.export(home, load(profile, os.environ))
@@ -216,6 +236,7 @@ def journal_replay(home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJ
 @data_app.command("check")
 def data_check(
     data: Annotated[list[Path], typer.Argument(help="CSV or parquet files.")],
+    home: HomeDir = VAR,
     profile: Profile = "paper",
     as_json: AsJson = False,
     symbol: Symbol = "",
@@ -227,7 +248,7 @@ def data_check(
 
 
 @models_app.command("list")
-def models_list(home: HomeDir = VAR, as_json: AsJson = False) -> None:
+def models_list(home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
     """Published models, oldest first."""
     from jobs import models as job
 
@@ -235,7 +256,7 @@ def models_list(home: HomeDir = VAR, as_json: AsJson = False) -> None:
 
 
 @models_app.command("show")
-def models_show(name: str, home: HomeDir = VAR, as_json: AsJson = False) -> None:
+def models_show(name: str, home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
     """The card of the version in use."""
     from jobs import models as job
 
@@ -243,7 +264,9 @@ def models_show(name: str, home: HomeDir = VAR, as_json: AsJson = False) -> None
 
 
 @models_app.command("promote")
-def models_promote(name: str, version: str, home: HomeDir = VAR, as_json: AsJson = False) -> None:
+def models_promote(
+    name: str, version: str, home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False
+) -> None:
     """Put a published version to use."""
     from jobs import models as job
 
@@ -251,7 +274,9 @@ def models_promote(name: str, version: str, home: HomeDir = VAR, as_json: AsJson
 
 
 @models_app.command("rollback")
-def models_rollback(name: str, home: HomeDir = VAR, as_json: AsJson = False) -> None:
+def models_rollback(
+    name: str, home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False
+) -> None:
     """Go back to the version that was in use before."""
     from jobs import models as job
 

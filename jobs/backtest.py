@@ -9,11 +9,13 @@ from engine.backtest.replay import run
 from engine.backtest.report import Report, judge, lines, summary
 from engine.core.domain.records import Record
 from engine.store.journal import SqlJournal
+from engine.store.lock import hold
 from jobs.bootstrap import open_predictor
 from jobs.clocks import WallClock
 from jobs.home import Home
-from jobs.output import say, show
+from jobs.output import show
 from jobs.progress import bars_progress
+from jobs.report_html import write_report
 from jobs.universe import Universe, moment, open_files
 from jobs.version import code_version
 
@@ -36,8 +38,10 @@ def main(
         paths, settings, WallClock().now(), symbol=symbol, stop=moment(stop) if stop else None
     )
     home = Home(root)
-    report, folder = _run(home, universe, start, keep=keep, quiet=as_json)
-    page = _write_page(report, folder)
+    with hold(home.backtests, WallClock().now()):
+        report, folder = _run(home, universe, start, keep=keep, quiet=as_json)
+    page = folder / "report.html"
+    write_report(report, page)
     value = summary(report) | {"report": str(page), "journal": str(folder) if keep else None}
     rejected = sum(each.rejected for each in universe.loaded)
     value["data"] = [
@@ -53,29 +57,32 @@ def main(
 
 def _run(home: Home, universe: Universe, start: str, *, keep: bool, quiet: bool) -> tuple[Report, Path]:
     """Into a folder of its own under a passing name; the run's id is known when it is over."""
-    home.backtests.mkdir(parents=True, exist_ok=True)
+    settings = universe.settings
+    predictor = open_predictor(home, settings, deadline_ms=None)
+    total = sum(bars.size for bars in universe.series.values())
     working = home.backtests / "unfinished"
     shutil.rmtree(working, ignore_errors=True)
     working.mkdir()
-    settings = universe.settings
-    total = sum(bars.size for bars in universe.series.values())
-    with bars_progress(total, quiet=quiet) as moved:
-        keeper = _Keeper(working) if keep else None
-        result = run(
-            universe.series,
-            settings,
-            open_predictor(home, settings, deadline_ms=None),
-            record=keeper.take if keeper else None,
-            start=moment(start) if start else None,
-            progress=moved,
-            code_version=code_version(),
-        )
-        if keeper:
-            keeper.close()
-    report = judge(result)
-    folder = home.backtests / report.run_id
-    shutil.rmtree(folder, ignore_errors=True)
-    working.rename(folder)
+    try:
+        with bars_progress(total, quiet=quiet) as moved:
+            keeper = _Keeper(working) if keep else None
+            result = run(
+                universe.series,
+                settings,
+                predictor,
+                record=keeper.take if keeper else None,
+                start=moment(start) if start else None,
+                progress=moved,
+                code_version=code_version(),
+            )
+            if keeper:
+                keeper.close()
+        report = judge(result)
+        folder = home.backtests / report.run_id
+        shutil.rmtree(folder, ignore_errors=True)
+        working.rename(folder)
+    finally:
+        shutil.rmtree(working, ignore_errors=True)  # there only when the run failed
     return report, folder
 
 
@@ -100,12 +107,3 @@ class _Keeper:
     def _flush(self) -> None:
         self._journal.append_many(self._waiting)
         self._waiting = []
-
-
-def _write_page(report: Report, folder: Path) -> Path:
-    from jobs.report_html import page
-
-    path = folder / "report.html"
-    path.write_text(page(report), encoding="utf-8")
-    say(f"wrote {path}")
-    return path

@@ -49,7 +49,7 @@ class Mark(NamedTuple):
     colour: str
 
 
-def lines(end_ms: Ints, drawn: Sequence[Line], describe: str, unit: str = "", log: bool = False) -> str:
+def lines(end_ms: Ints, drawn: Sequence[Line], describe: str, unit: str = "") -> str:
     """One or more lines over time."""
 
     def draw(axes: "Axes") -> None:
@@ -63,8 +63,6 @@ def lines(end_ms: Ints, drawn: Sequence[Line], describe: str, unit: str = "", lo
                 lw=1.4,
                 label=line.name,
             )
-        if log:
-            axes.set_yscale("log")
         axes.set_ylabel(unit)
         if len(drawn) > 1:
             axes.legend(loc="upper left", frameon=False, labelcolor=INK, ncols=len(drawn))

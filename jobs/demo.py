@@ -10,7 +10,7 @@ import asyncio
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from configs.schema.settings import Settings
+from configs.schema.store import StoreSettings
 from engine.backtest.report import Report, judge
 from engine.backtest.report import lines as report_lines
 from engine.backtest.report import summary as report_summary
@@ -65,9 +66,11 @@ def main(root: Path, settings: Settings, start: str, stop: str, *, as_json: bool
     """Run the demo; 1 when its own checks do not hold."""
     began = time.perf_counter()
     home, years = Home(root / "demo"), Years(moment(start), moment(stop))
+    settings = replace(settings, store=StoreSettings())  # afresh each time: never in a store that others use
+    series = _bundled(settings, years)
     with hold(home.root, WallClock().now()):
         _start_afresh(home)
-        value, lines, good = asyncio.run(_demo(home, settings, years, quiet=as_json))
+        value, lines, good = asyncio.run(_demo(home, settings, series, years, quiet=as_json))
         value["seconds"] = round(time.perf_counter() - began, 2)
         show(as_json, value, [*lines, f"{value['seconds']} s in all"])
     if good and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
@@ -78,13 +81,25 @@ def main(root: Path, settings: Settings, start: str, stop: str, *, as_json: bool
     return 0 if good else 1
 
 
-async def _demo(
-    home: Home, settings: Settings, years: Years, *, quiet: bool
-) -> tuple[dict[str, Any], list[str], bool]:
+def _bundled(settings: Settings, years: Years) -> dict[str, BarArrays]:
+    """The bars before the end; BadInput where nothing would be left to train on or to trade."""
     loaded = {i.name: bundled.load(i.name) for i in settings.desk.instruments if i.name in bundled.FILES}
     if len(loaded) != len(settings.desk.instruments):
         raise BadInput(f"the demo has bars of {', '.join(bundled.FILES)} only; the profile names others")
-    series = {name: each.bars for name, each in loaded.items()}
+    whole = {name: each.bars for name, each in loaded.items()}
+    told = {name: before(bars, years.end) for name, bars in whole.items()}
+    for bars in told.values():
+        if not before(bars, years.begin).size or not after(bars, years.begin).size:
+            raise BadInput(
+                f"nothing to train on before {years.begin:%Y-%m-%d}, or nothing to trade from then to "
+                f"{years.end:%Y-%m-%d}: there are {_span(whole)}"
+            )
+    return told
+
+
+async def _demo(
+    home: Home, settings: Settings, series: dict[str, BarArrays], years: Years, *, quiet: bool
+) -> tuple[dict[str, Any], list[str], bool]:
     early = {name: before(bars, years.begin) for name, bars in series.items()}
     say(f"training on {_span(early)}")
     card, training = await asyncio.to_thread(
@@ -96,8 +111,7 @@ async def _demo(
         f"against {scores.log_loss_base:.3f} for always saying the base rate: {verdict(training)}"
     )
     settings = replace(settings, models=replace(settings.models, served=(MODEL,)))
-    told = {name: before(bars, years.end) for name, bars in series.items()}
-    engine, report = await _trade(home, settings, told, years, quiet=quiet)
+    engine, report = await _trade(home, settings, series, years, quiet=quiet)
     try:
         verification = engine.journal.verify(deep=True)
         again = await asyncio.to_thread(replay, engine.journal.read())
@@ -117,7 +131,7 @@ async def _demo(
             "mismatches": again.mismatches,
         },
         "answers": [
-            {"question": s.question, "latency_ms": round(s.latency_ms, 2)} | msgspec.to_builtins(s.answer)
+            {"question": s.question} | msgspec.to_builtins(s.answer) | {"latency_ms": round(s.latency_ms, 2)}
             for s in answers
         ],
     }
@@ -198,7 +212,7 @@ def _ask(question: str, journal: Journal) -> Shown:
     return Shown(question, answer, (time.perf_counter() - began) * 1000)
 
 
-def _lines(report: Report, value: dict[str, Any], again: Replay, answers: list[Shown]) -> Any:
+def _lines(report: Report, value: dict[str, Any], again: Replay, answers: list[Shown]) -> Iterator[str]:
     yield from report_lines(report)
     chain = value["journal"]
     yield ""

@@ -35,7 +35,7 @@ def replay_all(root: Path, settings: Settings, *, as_json: bool) -> int:
 
     with opened(Home(root), settings) as desk:
         found = replay(desk.journal.read())
-    lines = [f"{found.replayed} of {found.records} records decided again, {found.mismatches} otherwise"]
+    lines = [f"{found.records} records, {found.replayed} decisions taken again, {found.mismatches} otherwise"]
     lines += [f"  {record}" for record in found.first_mismatches]
     if found.without_settings:
         lines.append(

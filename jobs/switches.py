@@ -81,7 +81,7 @@ def lines(value: dict[str, Any]) -> list[str]:
     since = f" since {value['since']} by {value['by']}: {value['reason']}" if value["since"] else ""
     shown = [
         f"{value['state']}{since}",
-        f"equity {value['equity']}, cash {value['cash']}, day's loss {value['day_loss']:.2%}, "
+        f"equity {value['equity']}, cash {value['cash']}, day's loss {round(value['day_loss'], 4) + 0.0:.2%}, "
         f"drawdown {value['drawdown']:.2%}",
         f"last bar {value['last_bar']}, {value['open_orders']} open orders, {value['records']} records",
     ]

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Share = Annotated[float, Meta(ge=0, le=1)]
+RegimeName = Literal[
+    "strong_up", "weak_up", "strong_down", "weak_down", "quiet_range", "volatile_range", "crash"
+]
 AlphaName = Literal["momentum", "mean_reversion", "trend", "breakout", "predicted"]
 
 
@@ -56,7 +58,7 @@ class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_bars: Annotated[int, Meta(ge=1, le=100_000)] = 40
     exit_confidence: Annotated[float, Meta(ge=0.5, le=1)] = 0.6
     """Confidence in the opposite direction that closes a position."""
-    blocked_regimes: tuple[str, ...] = ("crash",)
+    blocked_regimes: tuple[RegimeName, ...] = ("crash",)
     cooldown_bars: Annotated[int, Meta(ge=0, le=10_000)] = 1
 
 

@@ -28,11 +28,6 @@ class ReplayFeed:
                 raise BadData(f"{name}: bars must be in time order, each moment once")
         self._series = {name: series[name] for name in sorted(series)}
 
-    @property
-    def instruments(self) -> tuple[str, ...]:
-        """What is told of, by name."""
-        return tuple(self._series)
-
     def history(self, instrument: str, before: datetime, bars: int) -> BarArrays:
         """At most `bars` closed bars that were known before `before`, oldest first; BadData for an unknown name."""
         if instrument not in self._series:

@@ -31,14 +31,15 @@ class Session:
             session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime's own errors share no root below Exception
             raise BadInput(f"not a model that can be served: {_first_line(error)}") from error
-        (given,), (answer, *others) = session.get_inputs(), session.get_outputs()
-        if others or given.shape[1:] != [features]:
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        if len(outputs) != 1 or [each.shape[1:] for each in inputs] != [[features]]:
+            taken = " and ".join(str(each.shape[1:]) for each in inputs)
             raise BadInput(
-                f"not a model that can be served: it takes {given.shape[1:]} numbers and gives "
-                f"{1 + len(others)} answers, expected [{features}] and 1"
+                f"not a model that can be served: it takes {taken} numbers and gives "
+                f"{len(outputs)} answers, expected [{features}] and 1"
             )
-        self._input = given.name
-        self._outputs = [answer.name]
+        self._input = inputs[0].name
+        self._outputs = [outputs[0].name]
         self._session = session
         self._alike = self._agrees(features)
 

@@ -7,8 +7,8 @@ from tests.architecture.source import FLOORS, dotted, find, sources
 
 PURE = ("engine/core", "configs/schema")
 
-# Where a loop, a process or the other listeners must outlive anything: these write the failure down and go on or end.
-MAY_CATCH_ALL = ("engine/live/loop.py", "engine/live/bus.py", "bot/app.py", "jobs/__main__.py")
+# Where a chat or the other listeners must outlive anything: these write the failure down and go on.
+MAY_CATCH_ALL = ("engine/live/bus.py", "bot/app.py")
 
 
 def test_only_the_risk_review_makes_an_approval() -> None:
