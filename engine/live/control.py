@@ -156,11 +156,6 @@ class Control:
         await self._writer.write([record])
         return record
 
-    @property
-    def row(self) -> HaltRow:
-        """The halt row as last seen."""
-        return self._row
-
 
 SAID = {
     (

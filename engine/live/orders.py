@@ -44,11 +44,6 @@ class OrderManager:
         adding = [order for order in self._writer.state.portfolio.orders if not order.request.reduce_only]
         return await self._cancel([order.request for order in adding], why)
 
-    async def cancel_all(self, instrument: str, why: str) -> int:
-        """Cancel every open order of one instrument."""
-        orders = self._writer.state.portfolio.orders
-        return await self._cancel([o.request for o in orders if o.request.instrument == instrument], why)
-
     async def _cancel(self, requests: Sequence[OrderRequest], why: str) -> int:
         records = []
         for request in requests:

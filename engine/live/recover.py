@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from configs.schema.settings import Settings
 from engine.core.accounting.fold import DeskState, apply
-from engine.core.domain.ids import record_id
+from engine.core.accounting.settle import order_record
 from engine.core.domain.order import Order, OrderStatus
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import OrderRecord
@@ -64,7 +64,7 @@ async def _repair(order: Order, portfolio: Portfolio, venue: Venue, at: datetime
     request = order.request
     known = await venue.lookup(request.client_id)
     choice = repair(order, known, portfolio)
-    status, reason = OrderStatus.EXPIRED, "not sent before the restart"
+    status, reason, venue_id = OrderStatus.EXPIRED, "not sent before the restart", ""
     if choice is Repair.ADOPT:
         assert known is not None
         # What it has filled is told as fills, which also carry the price: until then it is an open order.
@@ -73,11 +73,6 @@ async def _repair(order: Order, portfolio: Portfolio, venue: Venue, at: datetime
         reason = "found at the venue after the restart"
     elif choice is Repair.SEND:
         answer = await venue.submit(request)
-        status, reason = answer.status, answer.reason or "sent again after the restart"
-    return OrderRecord(
-        id=record_id("o", at, request.client_id, status, reason),
-        at=at,
-        request=request,
-        status=status,
-        reason=reason,
-    )
+        status, venue_id = answer.status, answer.venue_id
+        reason = answer.reason or "sent again after the restart"
+    return order_record(request, status, at, reason, venue_id)

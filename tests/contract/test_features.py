@@ -142,7 +142,18 @@ def test_its_warm_up_is_enough_at_any_distance_from_a_halt(feature: Feature) -> 
 
 
 # Averages that never forget have a warm-up by tolerance; the others listed take the first bar as one without a change.
-EARLY = ("ema_", "macd_", "trix_", "plus_di_", "minus_di_", "adx_", "rsi_", "atr_", "keltner_", "gap_")
+EARLY: tuple[str, ...] = (
+    "ema_",
+    "macd_",
+    "trix_",
+    "plus_di_",
+    "minus_di_",
+    "adx_",
+    "rsi_",
+    "atr_",
+    "keltner_",
+    "gap_",
+)
 EARLY += ("donchian_break_", "streak", "mfi_")
 
 

@@ -85,7 +85,7 @@ async def test_a_stop_that_fills_ends_its_target_and_says_so(venue: PaperVenue) 
 
     told = await venue.updates([next_bar(2, close="1190", high="1310", low="1180")])
 
-    assert [(u.order.request.leg, u.order.status) for u in told if u.order] == [
+    assert [(u.order.request.leg, u.order.status) for u in told] == [
         ("s", OrderStatus.FILLED),
         ("t", OrderStatus.CANCELLED),
     ]
@@ -122,7 +122,7 @@ async def test_what_a_cancel_leaves_without_a_purpose_is_told_once(venue: PaperV
 
     told = await venue.updates([next_bar()])
 
-    assert [(u.order.request.client_id, u.order.status) for u in told if u.order] == [
+    assert [(u.order.request.client_id, u.order.status) for u in told] == [
         (STOP.client_id, OrderStatus.CANCELLED),
         (TARGET.client_id, OrderStatus.CANCELLED),
     ]

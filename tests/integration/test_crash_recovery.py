@@ -174,7 +174,7 @@ class Exchange:
         """Remember what happened, for whoever asks."""
         self.told += updates
         for update in updates:
-            if update.order is not None and not update.order.status.open:
+            if not update.order.status.open:
                 self.closed[update.order.request.client_id] = update.order
 
     def known_to(self, state: DeskState) -> int:

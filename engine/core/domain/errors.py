@@ -8,7 +8,6 @@
   - Refused             the desk will not, and says why; exit code 1
       - HeldElsewhere   another process holds this home
       - StoreFailed     the record could not be made durable, so nothing was sent
-  - Unreachable         may be retried: the outside did not answer
   - Impossible          a state that must not be: the desk stops and recovers
 
 Limits, late models and rejections are not errors: they are values in the records.
@@ -45,10 +44,6 @@ class HeldElsewhere(Refused):
 
 class StoreFailed(Refused):
     """A record could not be made durable; nothing that depends on it was sent."""
-
-
-class Unreachable(WhydeskError):
-    """The outside did not answer; it may be asked again."""
 
 
 class Impossible(WhydeskError):

@@ -35,14 +35,6 @@ Kind = Literal[
     "stale",
     "zero_volume_run",
 ]
-UNUSABLE: tuple[Kind, ...] = (
-    "non_finite",
-    "non_positive",
-    "negative_volume",
-    "high_below_low",
-    "bad_ohlc",
-    "future",
-)
 LISTED = 100
 """Rows of one kind that a report lists; it counts all of them."""
 _DAY = 86_400_000

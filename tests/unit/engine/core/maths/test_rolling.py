@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ Y = DRAW.normal(-1.0, 1.0, 400) + 0.3 * X
 WINDOWS = (1, 2, 3, 7, 20, 60, 64, 129, 255, 300)
 
 
-def naive(w: int, of: object) -> np.ndarray:
+def naive(w: int, of: Any) -> np.ndarray:
     return np.array([np.nan] * (w - 1) + [of(X[i - w + 1 : i + 1]) for i in range(w - 1, len(X))])
 
 
