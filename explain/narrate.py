@@ -300,8 +300,20 @@ _FIRST = {"direction": "first_direction", "regime": "first_regime", "trading sta
 
 
 def _first(cycle: CycleRecord, place: int) -> Claim:
-    sentence = _FIRST.get(cycle.result.review.checks[place].name, "first")
-    return Claim(sentence, {"cycle": _on(cycle), "check": _check(cycle, place)})
+    name = cycle.result.review.checks[place].name
+    anchors = {"cycle": _on(cycle), "check": _check(cycle, place)}
+    if name == "order size" and (step := _last_word(cycle)) is not None:
+        return Claim("first_size", anchors | {"step": step})
+    return Claim(_FIRST.get(name, "first"), anchors)
+
+
+def _last_word(cycle: CycleRecord) -> Anchor | None:
+    """The sizing step that left nothing to buy: a distance in lots would say that it was close."""
+    size = cycle.result.size
+    if size is None or size.quantity:
+        return None
+    places = [place for place, step in enumerate(size.steps) if step.name == size.bound_by]
+    return Anchor(cycle.id, f"result.size.steps[{places[0]}]") if places else None
 
 
 def _data_issue(cycle: CycleRecord) -> list[Claim]:
@@ -326,7 +338,10 @@ def _others(cycle: CycleRecord, places: Sequence[int]) -> list[Claim]:
     ]
     claims = [Claim("also", {"cycle": _on(cycle)}), *_list(items)]
     near = cycle.result.nearest
-    if near is not None and near.unit not in FLAGS:
+    small = (
+        near is not None and near.check in ("order size", "order minimum") and _last_word(cycle) is not None
+    )
+    if near is not None and near.unit not in FLAGS and not small:
         claims.append(
             Claim("nearest", {"cycle": _on(cycle), "near": Anchor(cycle.id, "result.nearest")}, " ")
         )

@@ -60,6 +60,11 @@ def _first_failed(o: Any) -> bool:
     return bool(failed) and failed[0] is o.check and o.check.name == o.cycle.result.refused_by
 
 
+def _sized_at_nothing(o: Any) -> bool:
+    size = o.cycle.result.size
+    return size is not None and not size.quantity and o.step.name == size.bound_by
+
+
 def _outcome(name: str, action: str = "") -> Any:
     def holds(o: Any) -> bool:
         result = o.cycle.result
@@ -248,6 +253,10 @@ TABLE: dict[str, Sentence] = {
         "First against it: {check.name:name}. It was {cycle.observation.regime.label:name}, in which nothing is"
         " opened (setting {check.key:words}).",
         lambda o: _first_failed(o) and o.check.name == "regime",
+    ),
+    "first_size": Sentence(
+        "First against it: {check.name:name}. Sizing allowed nothing: {step.name:name} ({step.reason:words}).",
+        lambda o: _first_failed(o) and o.check.name == "order size" and _sized_at_nothing(o),
     ),
     "first_state": Sentence(
         "First against it: {check.name:name}. The desk was {cycle.result.risk.trading:name}, by"

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.records import Record
+from engine.core.domain.risk import Size, SizingStep, at_least
 from engine.core.domain.signal import Signal
 from explain.claims import Figure, Reader, resolve
 from explain.units import write
@@ -274,6 +275,20 @@ def test_why_not_says_that_the_wish_was_refused() -> None:
 
     assert "the wish to buy was refused" in text
     assert "gross exposure was 61 %, at most 50 % was needed, 11 points away (setting risk.max_gross)" in text
+
+
+def test_a_size_of_nothing_names_the_step_that_left_nothing() -> None:
+    asked = (at_least("order size", "position", 0, 0.001, "units", "desk.instruments.lot"),)
+    none = Size(
+        Decimal(0), 0.0, "kelly", (SizingStep("kelly", 0.0, 0.0, True, "edge -0.23 bp a bar over 241 bars"),)
+    )
+
+    text = ask(
+        "why no trade in SP500", start_record(), cycle_record("refused", reviewed=asked, size=none)
+    ).text
+
+    assert "Sizing allowed nothing: kelly (edge -0.23 bp a bar over 241 bars)." in text
+    assert "away" not in text
 
 
 def test_why_not_of_a_halted_desk_says_who_halted_it() -> None:
