@@ -303,7 +303,9 @@ def _guarded(command: Callable[[], Any]) -> None:
 
 
 def _leave(code: int, error: Exception) -> None:
-    sys.stderr.write(" ".join(str(error).split()) + "\n")
+    line = " ".join(str(error).split())
+    # A broken file's bytes may stand in the message; a terminal would obey some of them.
+    sys.stderr.write("".join(c if c.isprintable() else "?" for c in line) + "\n")
     raise SystemExit(code) from None
 
 

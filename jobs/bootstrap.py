@@ -9,7 +9,7 @@ from configs.schema.settings import Settings, settings_hash
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.errors import Refused
 from engine.core.domain.ids import record_id
-from engine.core.domain.records import OrderRecord, StartRecord, plain
+from engine.core.domain.records import Identity, OrderRecord, StartRecord, plain
 from engine.core.features.registry import NAMES
 from engine.core.pipeline import FEATURE_SET
 from engine.inference.predictor import NoPredictor, OnnxPredictor, ServedModel
@@ -88,9 +88,7 @@ async def open_engine(
         control = Control(writer, journal, store, orders, clock)
         desk = LiveDesk(writer, control, bus)
         parts = Parts(
-            settings=settings,
-            settings_hash=settings_hash(settings),
-            code_version=code_version(),
+            identity=Identity(settings, settings_hash(settings), code_version()),
             writer=writer,
             windows=Windows(settings, lambda name, bars: feed.history(name, goes_on + TICK, bars)),
             predictor=predictor,

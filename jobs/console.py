@@ -11,10 +11,12 @@ import msgspec
 from bot.app import Bot
 from bot.chat.console import ConsoleChat
 from bot.chat.port import Message
+from bot.commands.status import state_now
 from bot.people import CONSOLE
 from configs.schema.settings import Settings
 from engine.core.domain.records import Record
 from engine.ports import Clock, Desk, Journal
+from explain.question import Kind
 from explain.why import why
 from jobs.clocks import WallClock
 from jobs.daily_report import build, last_day
@@ -22,6 +24,7 @@ from jobs.home import Home
 from jobs.opened import Opened, halts, opened
 from jobs.output import show
 from jobs.stored_desk import StoredDesk
+from jobs.switches import current
 
 
 def ask(root: Path, settings: Settings, question: str, *, as_json: bool) -> int:
@@ -30,9 +33,12 @@ def ask(root: Path, settings: Settings, question: str, *, as_json: bool) -> int:
         began = time.perf_counter()
         answer = why(question, desk.journal)
         spent = round((time.perf_counter() - began) * 1000, 3)
-    value: dict[str, Any] = {"answer": answer.text} | msgspec.to_builtins(answer) | {"latency_ms": spent}
+        lines = [answer.text]
+        if answer.kind == Kind.WHY_HALTED:
+            lines.append(state_now(current(desk.home, desk.journal, desk.settings)))
+    value: dict[str, Any] = {"answer": "\n".join(lines)} | msgspec.to_builtins(answer) | {"latency_ms": spent}
     del value["text"]
-    show(as_json, value, [answer.text])
+    show(as_json, value, lines)
     return 1 if answer.refused else 0
 
 

@@ -127,7 +127,9 @@ def _report(day: str, records: list[Record], cycles: list[CycleRecord], opening:
 
 
 def _lines(report: DayReport, trades: list[TradeRecord]) -> tuple[str, ...]:
-    decisions = ", ".join(f"{count} {outcome}" for outcome, count in report.decisions.items())
+    decisions = ", ".join(
+        f"{count} {outcome.replace('_', ' ')}" for outcome, count in report.decisions.items()
+    )
     lines = [
         f"Report for {report.day} (UTC)",
         f"equity {_money(report.equity)} ({_money(report.equity_change, sign=True)}), cash {_money(report.cash)}",

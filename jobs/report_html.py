@@ -1,5 +1,6 @@
 """A back-test as one HTML file that needs nothing else: no script, no network, readable in ten years."""
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +71,7 @@ def page(report: Report) -> str:
 
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "number": number, "money": money, "count": count}
+    environment.filters |= {"percent": percent, "number": number, "money": money, "count": count, "cut": cut}
     template = environment.get_template("backtest.html.j2")
     ends, equity = _measured(report)
     return template.render(
@@ -154,6 +155,11 @@ def percent(value: float | None) -> str:
 def number(value: float | None) -> str:
     """Two decimals, and a minus sign that is one."""
     return "–" if value is None else f"{round(value, 2) + 0.0:,.2f}".replace("-", "−")
+
+
+def cut(value: float | None) -> str:
+    """Two decimals of a probability, cut as the sentences cut it: 0.9496 has not reached 0.95."""
+    return number(None if value is None else math.floor(value * 100 + 1e-9) / 100)
 
 
 def money(value: float | None) -> str:

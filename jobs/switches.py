@@ -1,5 +1,7 @@
 """Status, kill and resume from any console: they need neither engine nor chat nor venue."""
 
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from engine.core.domain.errors import BadInput, StoreFailed
 from engine.core.domain.risk import TradingState
 from engine.core.risk.killswitch import next_state
 from engine.live.status import status_with_halt
+from explain.units import money, price, when
 from jobs.clocks import WallClock
 from jobs.home import Home
 from jobs.opened import halts, opened
@@ -78,18 +81,31 @@ HINT = {
 
 def lines(value: dict[str, Any]) -> list[str]:
     """The status for people."""
-    since = f" since {value['since']} by {value['by']}: {value['reason']}" if value["since"] else ""
+    since = f" since {_when(value['since'])} by {value['by']}" if value["since"] else ""
+    reason = f": {value['reason']}" if value["since"] and value["reason"] else ""
     shown = [
-        f"{value['state']}{since}",
-        f"equity {value['equity']}, cash {value['cash']}, day's loss {round(value['day_loss'], 4) + 0.0:.2%}, "
-        f"drawdown {value['drawdown']:.2%}",
-        f"last bar {value['last_bar']}, {value['open_orders']} open orders, {value['records']} records",
+        f"{value['state']}{since}{reason}",
+        f"equity {_money(value['equity'])}, cash {_money(value['cash'])}, "
+        f"day's loss {round(value['day_loss'], 4) + 0.0:.2%}, drawdown {value['drawdown']:.2%}",
+        f"last bar {_when(value['last_bar'])}, {value['open_orders']} open orders, {value['records']:,} records",
     ]
     return shown + [
-        f"  {p['quantity']} {p['instrument']} at {p['average_price']}, now {p['price']}, profit {p['profit']}, "
-        f"stop {p['stop']}, target {p['target']} [{p['entry']}]"
+        f"  {p['quantity']} {p['instrument']} at {_price(p['average_price'])}, now {_price(p['price'])}, "
+        f"profit {_money(p['profit'])}, stop {_price(p['stop'])}, target {_price(p['target'])} [{p['entry']}]"
         for p in value["positions"]
     ]
+
+
+def _when(moment: str | None) -> str:
+    return when(datetime.fromisoformat(moment)) if moment else "none yet"
+
+
+def _money(amount: str) -> str:
+    return money(Decimal(amount))
+
+
+def _price(amount: str) -> str:
+    return price(Decimal(amount))
 
 
 def _recorded(home: Home, settings: Settings) -> bool:

@@ -28,8 +28,11 @@ async def _resume(context: Context, arguments: str) -> Reply:
 async def _switch(context: Context, kind: CommandKind, reason: str) -> Reply:
     outcome = await context.desk.submit(_command(context, kind, reason=reason))
     state = str(context.desk.status()["state"])
-    text = f"{_sentence(outcome.text)} {_cited(outcome.record)}".rstrip()
-    return Reply(f"{text}\nThe desk is {state}. {NEXT_STEP.get(state, '')}".rstrip(), ok=outcome.accepted)
+    told, now = _sentence(outcome.text), f"The desk is {state}."
+    after = f"{now} {NEXT_STEP.get(state, '')}".rstrip()
+    cited = _cited(outcome.record)
+    text = f"{after} {cited}" if told == now else f"{told} {cited}".rstrip() + f"\n{after}"
+    return Reply(text.rstrip(), ok=outcome.accepted)
 
 
 async def _close(context: Context, arguments: str) -> Reply:

@@ -11,7 +11,7 @@ from explain.units import gain, money, percent, price, quoted, units, when, word
 
 async def _status(context: Context, arguments: str) -> Reply:
     shown = context.desk.status()
-    lines = [_state(shown), _money(shown), *[_position(position) for position in shown["positions"]]]
+    lines = [state_sentence(shown), _money(shown), *[_position(position) for position in shown["positions"]]]
     if not shown["positions"]:
         lines.append("Nothing is held.")
     if shown["open_orders"]:
@@ -19,13 +19,19 @@ async def _status(context: Context, arguments: str) -> Reply:
     return Reply("\n".join(lines))
 
 
-def _state(shown: dict[str, Any]) -> str:
+def state_sentence(shown: dict[str, Any]) -> str:
+    """Whether it trades, since when, and who decided that."""
     state = f"The desk is {shown['state']}"
     if shown["since"]:
         state += f" since {when(datetime.fromisoformat(shown['since']))}"
     if shown["by"]:
         state += f", by {words(shown['by'])}"
     return f"{state}: {quoted(shown['reason'])}." if shown["reason"] else f"{state}."
+
+
+def state_now(shown: dict[str, Any]) -> str:
+    """The same behind an answer from the records, than which the halt row may be newer: a kill needs no engine."""
+    return f"Now: {state_sentence(shown).replace('The', 'the', 1)}"
 
 
 def _money(shown: dict[str, Any]) -> str:

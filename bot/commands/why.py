@@ -1,6 +1,7 @@
 """/why and /whynot: questions, answered from the records. Free text comes here too; it can change nothing."""
 
 from bot.command import ChatCommand, Context, Reply
+from bot.commands.status import state_now
 from bot.people import Role
 from explain.question import Kind
 from explain.why import Answer, answer_record, why
@@ -22,7 +23,9 @@ async def _why_not(context: Context, arguments: str) -> Reply:
 async def _told(context: Context, question: str, answer: Answer) -> Reply:
     if context.remember is not None:
         await context.remember(answer_record(answer, question, context.person.name, context.now()))
-    return Reply(answer.text, ok=not answer.refused)
+    if answer.kind != Kind.WHY_HALTED:
+        return Reply(answer.text, ok=not answer.refused)
+    return Reply(f"{answer.text}\n{state_now(context.desk.status())}", ok=not answer.refused)
 
 
 COMMANDS = (

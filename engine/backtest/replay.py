@@ -21,14 +21,12 @@ from engine.backtest.result import Result, Tally
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.accounting.ledger import mark
 from engine.core.accounting.settle import order_record, settled
-from engine.core.domain.ids import cycle_id, decision_id, epoch_ms, from_epoch_ms, record_id
+from engine.core.domain.ids import epoch_ms, from_epoch_ms, record_id
 from engine.core.domain.market import BarArrays
 from engine.core.domain.order import OrderRequest
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import (
-    CycleInputs,
-    CycleRecord,
-    EnsembleState,
+    Identity,
     Record,
     StartRecord,
     plain,
@@ -37,7 +35,7 @@ from engine.core.domain.regime import REGIMES
 from engine.core.domain.risk import TradingState
 from engine.core.domain.signal import Prediction
 from engine.core.execution.book import Book
-from engine.core.pipeline import FEATURE_SET, decide
+from engine.core.pipeline import FEATURE_SET, decide_on
 from engine.core.risk.breakers import incident_of
 
 Recorder = Callable[[Sequence[Record]], object]
@@ -51,14 +49,6 @@ class Progress(NamedTuple):
     at: datetime
     equity: float
     trades: int
-
-
-class Identity(NamedTuple):
-    """What every decision record carries."""
-
-    settings: Settings
-    settings_hash: str
-    code_version: str
 
 
 class Nobody:
@@ -135,31 +125,12 @@ def step_moment(
     state = replace(state, portfolio=portfolio)
     requests: list[OrderRequest] = []
     for look in looks:
-        decided = decide_on(look, state, identity)
+        decided = decide_on(look.observation, look.predictions, state, identity)
         state = apply(state, decided)
         records.append(decided)
         requests += decided.result.orders
     state = announce_breaker(before, looks[0].bar.end, state, book, records)
     return submit(requests, looks[0].bar.end, state, book, records), records
-
-
-def decide_on(look: Look, state: DeskState, identity: Identity) -> CycleRecord:
-    """The decision on one bar, as a record."""
-    desk, as_of = identity.settings.desk, look.bar.end
-    cycle = cycle_id(desk.name, desk.timeframe, as_of)
-    inputs = CycleInputs(
-        decision=decision_id(cycle, look.bar.instrument),
-        cycle=cycle,
-        as_of=as_of,
-        observation=look.observation,
-        predictions=look.predictions,
-        portfolio=state.portfolio,
-        ensemble=state.ensembles.get(look.bar.instrument, EnsembleState()),
-        risk=state.risk,
-        settings=identity.settings,
-        seed=desk.seed,
-    )
-    return CycleRecord.of(inputs, decide(inputs), identity.settings_hash, identity.code_version)
 
 
 def announce_breaker(

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from configs.schema.settings import Settings, settings_hash
 from engine.backtest.market import BatchPredictor, Look, Stretch, cut, looks, stretches
 from engine.backtest.outlook import Outlook
-from engine.backtest.replay import Identity, Progress, announce_breaker, decide_on, submit
+from engine.backtest.replay import Progress, announce_breaker, submit
 from engine.backtest.result import Result, Tally
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.accounting.ledger import mark
@@ -29,12 +29,12 @@ from engine.core.domain.instrument import exact
 from engine.core.domain.market import BarArrays
 from engine.core.domain.order import Order, OrderType, Side
 from engine.core.domain.portfolio import Portfolio, Position
-from engine.core.domain.records import EnsembleState, OutcomeKind, Record
+from engine.core.domain.records import EnsembleState, Identity, OutcomeKind, Record
 from engine.core.domain.regime import REGIMES
 from engine.core.domain.risk import TradingState
 from engine.core.execution.book import Book, acts_as
 from engine.core.features.registry import NAMES
-from engine.core.pipeline import FEATURE_SET
+from engine.core.pipeline import FEATURE_SET, decide_on
 from engine.core.risk.daily import day_of, open_day
 
 _NEAR = 1e-9
@@ -290,7 +290,7 @@ class _Walk:
         before = self.state.risk.trading
         portfolio, ensemble = mark(self.state.portfolio, look.bar), self._outlook.before(row)
         self.state = replace(self.state, portfolio=portfolio, ensembles={name: ensemble})
-        decided = decide_on(look, self.state, self._identity)
+        decided = decide_on(look.observation, look.predictions, self.state, self._identity)
         records: list[Record] = [decided]
         state = apply(self.state, decided)
         state = announce_breaker(before, look.bar.end, state, self._book, records)

@@ -16,24 +16,28 @@ from msgspec.structs import replace
 
 from configs.schema.desk import Instrument
 from configs.schema.settings import Settings
+from engine.core.accounting.fold import DeskState
 from engine.core.alpha import breakout, mean_reversion, momentum, predicted, trend
 from engine.core.decision.gate import passes
 from engine.core.decision.manage import Watch, exits, propose_exit
 from engine.core.decision.propose import NOTHING, propose_entry
+from engine.core.domain.ids import cycle_id, decision_id
 from engine.core.domain.instrument import exact
 from engine.core.domain.market import MarketWindow
 from engine.core.domain.order import OrderRequest, Side
 from engine.core.domain.portfolio import Portfolio, Position
 from engine.core.domain.records import (
     CycleInputs,
+    CycleRecord,
     CycleResult,
     EnsembleState,
+    Identity,
     Observation,
     OutcomeKind,
     Proposal,
 )
 from engine.core.domain.risk import Check, Review, RiskState, Size
-from engine.core.domain.signal import Forecast, Signal
+from engine.core.domain.signal import Forecast, Prediction, Signal
 from engine.core.ensemble.combine import combine, remember
 from engine.core.ensemble.weights import learn
 from engine.core.execution.plan import plan_orders
@@ -89,6 +93,27 @@ def decide(inputs: CycleInputs) -> CycleResult:
     if look.forecast is None:
         return _not_ready(look)
     return _enter_or_not(look, look.forecast)
+
+
+def decide_on(
+    observation: Observation, predictions: tuple[Prediction, ...], state: DeskState, identity: Identity
+) -> CycleRecord:
+    """One look at one instrument on the state of the desk, as a record. Live and back-tests both decide here."""
+    desk, as_of = identity.settings.desk, observation.bar.end
+    cycle = cycle_id(desk.name, desk.timeframe, as_of)
+    inputs = CycleInputs(
+        decision=decision_id(cycle, observation.instrument),
+        cycle=cycle,
+        as_of=as_of,
+        observation=observation,
+        predictions=predictions,
+        portfolio=state.portfolio,
+        ensemble=state.ensembles.get(observation.instrument, EnsembleState()),
+        risk=state.risk,
+        settings=identity.settings,
+        seed=desk.seed,
+    )
+    return CycleRecord.of(inputs, decide(inputs), identity.settings_hash, identity.code_version)
 
 
 class _Look(msgspec.Struct, frozen=True):

@@ -5,15 +5,13 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from configs.schema.settings import Settings
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.accounting.ledger import mark
 from engine.core.accounting.settle import settled
-from engine.core.domain.ids import cycle_id, decision_id
-from engine.core.domain.market import Bar, MarketWindow
-from engine.core.domain.records import CycleInputs, CycleRecord, EnsembleState
+from engine.core.domain.market import Bar
+from engine.core.domain.records import CycleRecord, Identity
 from engine.core.domain.risk import TradingState
-from engine.core.pipeline import decide, observe
+from engine.core.pipeline import decide_on, observe
 from engine.core.risk.breakers import incident_of
 from engine.live.breaker import announce
 from engine.live.orders import OrderManager
@@ -25,9 +23,7 @@ from engine.ports import Clock, Predictor, StateStore, Venue
 class Parts(NamedTuple):
     """What a cycle needs of the outside, and the identity that its records carry."""
 
-    settings: Settings
-    settings_hash: str
-    code_version: str
+    identity: Identity
     writer: Writer
     windows: Windows
     predictor: Predictor
@@ -68,26 +64,9 @@ def look(bars: Sequence[Bar], state: DeskState, parts: Parts) -> tuple[CycleReco
     for bar in bars:
         last = state.last_bars.get(bar.instrument)
         if last is None or bar.end > last:
-            record = _decide(windows[bar.instrument], state, parts)
+            observation = observe(windows[bar.instrument], parts.identity.settings)
+            predictions = parts.predictor.predict(observation)
+            record = decide_on(observation, predictions, state, parts.identity)
             state = apply(state, record)
             records.append(record)
     return tuple(records)
-
-
-def _decide(window: MarketWindow, state: DeskState, parts: Parts) -> CycleRecord:
-    settings, as_of = parts.settings, window.last.end
-    cycle = cycle_id(settings.desk.name, settings.desk.timeframe, as_of)
-    observation = observe(window, settings)
-    inputs = CycleInputs(
-        decision=decision_id(cycle, window.instrument),
-        cycle=cycle,
-        as_of=as_of,
-        observation=observation,
-        predictions=parts.predictor.predict(observation),
-        portfolio=state.portfolio,
-        ensemble=state.ensembles.get(window.instrument, EnsembleState()),
-        risk=state.risk,
-        settings=settings,
-        seed=settings.desk.seed,
-    )
-    return CycleRecord.of(inputs, decide(inputs), parts.settings_hash, parts.code_version)

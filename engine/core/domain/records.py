@@ -181,6 +181,14 @@ class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
         )
 
 
+class Identity(NamedTuple):
+    """What every decision of one run is made with, and its record names."""
+
+    settings: Settings
+    settings_hash: str
+    code_version: str
+
+
 class StartRecord(msgspec.Struct, frozen=True, tag="start"):
     """The desk came up: which settings, features, models and code every later record was made with.
 
