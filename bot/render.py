@@ -1,5 +1,8 @@
 """Records as lines for people: what happened, why, and the id under which it can be asked about."""
 
+from datetime import datetime
+from typing import Any
+
 from engine.core.domain.order import OrderStatus
 from engine.core.domain.records import (
     CommandRecord,
@@ -98,3 +101,18 @@ def start_line(record: StartRecord) -> str:
 
 UNEXPECTED = (OrderStatus.REFUSED, OrderStatus.EXPIRED, OrderStatus.UNKNOWN)
 """Where an order may end that nobody planned."""
+
+
+def state_sentence(shown: dict[str, Any]) -> str:
+    """Whether it trades, since when, and who decided that."""
+    state = f"The desk is {shown['state']}"
+    if shown["since"]:
+        state += f" since {when(datetime.fromisoformat(shown['since']))}"
+    if shown["by"]:
+        state += f", by {words(shown['by'])}"
+    return f"{state}: {quoted(shown['reason'])}." if shown["reason"] else f"{state}."
+
+
+def state_now(shown: dict[str, Any]) -> str:
+    """The same behind an answer from the records, than which the halt row may be newer: a kill needs no engine."""
+    return f"Now: {state_sentence(shown).replace('The', 'the', 1)}"

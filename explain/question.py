@@ -197,7 +197,11 @@ def _match(typed: str, by_fold: dict[str, str], *, fuzzy: bool) -> str:
     if not fuzzy or len(folded) < 4 or typed.casefold() in KNOWN or folded.isdigit():
         return ""
     near = [name for fold, name in by_fold.items() if len(fold) >= 4 and _one_edit(folded, fold)]
-    return near[0] if len(near) == 1 else ""
+    begun = [name for fold, name in by_fold.items() if fold.startswith(folded)]
+    for found in (near, begun):
+        if len(found) == 1:
+            return found[0]
+    return ""
 
 
 def _one_edit(a: str, b: str) -> bool:

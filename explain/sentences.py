@@ -125,7 +125,7 @@ TABLE: dict[str, Sentence] = {
     ),
     "checks": Sentence(
         "{passed(cycle.result.review.checks):count} of {length(cycle.result.review.checks):count} checks passed;"
-        " tightest: {check.name:name}, {check.value:*}, allowed {check.operator:operator} {check.limit:*}.",
+        " tightest: {check.name:name}, {check.value:*}, {check.operator:bound} {check.limit:*}.",
         lambda o: o.check.passed,
     ),
     "checks_alone": Sentence(
@@ -221,7 +221,7 @@ TABLE: dict[str, Sentence] = {
     ),
     "also_leaving": Sentence("Also for leaving: "),
     "leaving": Sentence(
-        "{exit_check.name:name}, {exit_check.value:*}, allowed {exit_check.operator:operator} {exit_check.limit:*}",
+        "{exit_check.name:name}, {exit_check.value:*}, {exit_check.operator:bound} {exit_check.limit:*}",
         lambda o: not o.exit_check.passed,
     ),
     # --- no trade ---
@@ -405,7 +405,7 @@ TABLE: dict[str, Sentence] = {
     ),
     "stays": Sentence("Nothing closes it yet: ", lambda o: all(check.passed for check in o.cycle.result.exits)),
     "stay": Sentence(
-        "{exit_check.name:name} {exit_check.value:*}, allowed {exit_check.operator:operator}"
+        "{exit_check.name:name} {exit_check.value:*}, {exit_check.operator:bound}"
         " {exit_check.limit:*} ({exit_check.headroom:*gap} left)",
         lambda o: o.exit_check.passed,
     ),

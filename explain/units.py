@@ -176,6 +176,11 @@ def operator(value: Any) -> str:
     return {"<=": "at most", ">=": "at least"}.get(str(value), str(value))
 
 
+def bound(value: Any) -> str:
+    """The same where something was let through."""
+    return {"<=": "allowed at most", ">=": "needed at least"}.get(str(value), str(value))
+
+
 def _chosen(**by_value: str) -> Callable[[Any], str]:
     def choose(value: Any) -> str:
         return by_value.get(str(value), str(value))
@@ -207,6 +212,7 @@ UNITS: dict[str, Callable[[Any], str]] = {
     "key": str,
     "id": identity,
     "operator": operator,
+    "bound": bound,
     "bought": _chosen(buy="Bought", sell="Sold short"),
     "to_buy": _chosen(buy="buy", sell="sell short"),
     "to_close": _chosen(buy="buy back", sell="sell"),

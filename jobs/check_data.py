@@ -47,6 +47,8 @@ def _checked(settings: Settings, path: Path, symbol: str) -> dict[str, Any]:
 
 def _lines(each: dict[str, Any]) -> list[str]:
     verdict = "fit to use" if each["accepted"] else each["reason"]
+    if each["accepted"] and each["rejected"]:
+        verdict += f" without {each['rejected']} of its rows"
     counts = ", ".join(f"{count} {kind}" for kind, count in each["counts"].items()) or "nothing wrong"
     lines = [f"{each['file']}: {each['rows']} bars of {each['timeframe']}, {counts}; {verdict}"]
     return lines + [f"  {issue['text']}" for issue in each["issues"]]

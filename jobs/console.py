@@ -11,8 +11,8 @@ import msgspec
 from bot.app import Bot
 from bot.chat.console import ConsoleChat
 from bot.chat.port import Message
-from bot.commands.status import state_now
 from bot.people import CONSOLE
+from bot.render import state_now
 from configs.schema.settings import Settings
 from engine.core.domain.records import Record
 from engine.ports import Clock, Desk, Journal

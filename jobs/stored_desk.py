@@ -26,14 +26,17 @@ class StoredDesk:
         self._clock = clock
 
     async def submit(self, command: Command) -> Outcome:
-        """Kill and resume by the halt row; anything else needs the engine."""
-        if command.kind not in (CommandKind.KILL, CommandKind.RESUME):
-            return Outcome(False, f"{command.kind} needs the running desk: type it in its own chat")
+        """Kill and resume by the halt row; to close anything, the engine is needed. A flatten halts at least."""
+        if command.kind is CommandKind.CLOSE:
+            return Outcome(False, "close needs the running desk: type it in its own chat")
         seen = self._store.halt()
         state = next_state(seen.state, command.kind)
         after = seen.version if command.kind is CommandKind.RESUME else None
         row = self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
-        return Outcome(True, f"the desk is {row.state}", f"halt-{row.version}")
+        said = f"the desk is {row.state}"
+        if command.kind is CommandKind.FLATTEN:
+            said += "; closing what it holds needs the running desk: type it in its own chat"
+        return Outcome(True, said, f"halt-{row.version}")
 
     def status(self) -> dict[str, Any]:
         """The journal's state, with the halt row's word on whether it trades."""

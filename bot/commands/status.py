@@ -6,7 +6,8 @@ from typing import Any
 
 from bot.command import ChatCommand, Context, Reply
 from bot.people import Role
-from explain.units import gain, money, percent, price, quoted, units, when, words
+from bot.render import state_sentence
+from explain.units import gain, money, percent, price, units, when
 
 
 async def _status(context: Context, arguments: str) -> Reply:
@@ -17,21 +18,6 @@ async def _status(context: Context, arguments: str) -> Reply:
     if shown["open_orders"]:
         lines.append(f"{shown['open_orders']} open order(s).")
     return Reply("\n".join(lines))
-
-
-def state_sentence(shown: dict[str, Any]) -> str:
-    """Whether it trades, since when, and who decided that."""
-    state = f"The desk is {shown['state']}"
-    if shown["since"]:
-        state += f" since {when(datetime.fromisoformat(shown['since']))}"
-    if shown["by"]:
-        state += f", by {words(shown['by'])}"
-    return f"{state}: {quoted(shown['reason'])}." if shown["reason"] else f"{state}."
-
-
-def state_now(shown: dict[str, Any]) -> str:
-    """The same behind an answer from the records, than which the halt row may be newer: a kill needs no engine."""
-    return f"Now: {state_sentence(shown).replace('The', 'the', 1)}"
 
 
 def _money(shown: dict[str, Any]) -> str:

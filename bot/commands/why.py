@@ -1,8 +1,8 @@
 """/why and /whynot: questions, answered from the records. Free text comes here too; it can change nothing."""
 
 from bot.command import ChatCommand, Context, Reply
-from bot.commands.status import state_now
 from bot.people import Role
+from bot.render import state_now
 from explain.question import Kind
 from explain.why import Answer, answer_record, why
 

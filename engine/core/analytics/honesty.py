@@ -251,12 +251,14 @@ def _scores(chosen: Floats, sums: Floats, squares: Floats, level: Floats, size: 
 def _sharpe_sentence(result: Performance, honesty: Honesty) -> str:
     if result.sharpe is None or honesty.dsr is None:
         return f"Over {result.years:.1f} years there is nothing to judge."
-    verdict = "distinguishable from luck" if honesty.convincing else "not distinguishable from luck"
+    lost = result.sharpe_ci_high is not None and result.sharpe_ci_high < 0
+    doubt = "distinguishable from luck" if honesty.convincing else "not distinguishable from luck"
+    verdict = "worse than doing nothing, and not by bad luck." if lost else f"{doubt} (needs {ENOUGH:.2f})."
     trials = "1 trial" if honesty.n_trials == 1 else f"{honesty.n_trials} trials"
     return (
         f"Sharpe {result.sharpe:.2f} (95 % interval {result.sharpe_ci_low:.2f} to {result.sharpe_ci_high:.2f}) "
         f"over {result.years:.1f} years; after {trials} the deflated Sharpe is {_floor2(honesty.dsr):.2f}: "
-        f"{verdict} (needs {ENOUGH:.2f})."
+        f"{verdict}"
     )
 
 
@@ -283,11 +285,13 @@ def _return_sentence(result: Performance) -> str:
 def _hold_sentence(result: Performance, hold: Performance | None) -> str:
     if hold is None:
         return ""
-    better = "more" if result.total_return > hold.total_return else "no more"
+    better = "earned more" if result.total_return > hold.total_return else "earned no more"
+    if result.total_return < 0 and result.total_return > hold.total_return:
+        better = "lost less"
     sharpe = "none" if hold.sharpe is None else f"{hold.sharpe:.2f}"
     return (
         f"Buying and holding returned {hold.total_return:.1%} (Sharpe {sharpe}, deepest fall "
-        f"{hold.max_drawdown:.1%}): the desk earned {better}."
+        f"{hold.max_drawdown:.1%}): the desk {better}."
     ).replace("%", " %")
 
 

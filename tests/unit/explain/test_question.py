@@ -100,6 +100,15 @@ def test_a_name_that_is_one_letter_off_is_read_and_said() -> None:
     assert parse("why did you buy SP50?", TWO).notes == ("Read “SP50” as SP500.",)
 
 
+def test_the_beginning_of_a_name_is_enough_when_only_one_begins_so() -> None:
+    files = Scope(("BTCUSDT_binance_spot_1h", "ETHUSDT_binance_spot_1h"), FIRST, LAST)
+
+    read = parse("why did you buy btcusdt", files)
+
+    assert read.instrument == "BTCUSDT_binance_spot_1h"
+    assert any("BTCUSDT_binance_spot_1h" in note for note in read.notes)
+
+
 def test_the_only_instrument_is_taken_and_said() -> None:
     question = parse("why no trade yesterday", ONE)
 

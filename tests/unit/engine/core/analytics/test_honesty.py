@@ -178,6 +178,17 @@ def test_trials_that_differed_more_set_the_bar_higher() -> None:
     assert near.dsr > far.dsr
 
 
+def test_a_loss_that_luck_does_not_explain_is_called_one_and_losing_less_is_not_earning() -> None:
+    falling = np.cumprod(np.tile([1.0, 0.99, 1.002], 400))
+    worse = np.cumprod(np.tile([1.0, 0.97, 1.002], 400))
+    ours, hold = performance(falling, 252), performance(worse, 252)
+
+    said = honest_summary(ours, assess(ours), hold)
+
+    assert said[0].endswith("worse than doing nothing, and not by bad luck.")
+    assert any(sentence.endswith("the desk lost less.") for sentence in said)
+
+
 def test_the_summary_puts_the_doubt_first() -> None:
     result = result_of(noise(4000, seed=12))
     hold = result_of(noise(4000, seed=13) + 0.001)
