@@ -32,11 +32,6 @@ def table(trades: Sequence[TradeRecord], key: Callable[[TradeRecord], str]) -> t
     return tuple(_row(name, groups[name]) for name in sorted(groups))
 
 
-def by_year(trades: Sequence[TradeRecord]) -> tuple[Row, ...]:
-    """Return one row for each year (UTC) in which trades were closed."""
-    return table(trades, lambda trade: f"{trade.closed_at.year}")
-
-
 def by_regime(trades: Sequence[TradeRecord], regimes: Mapping[str, str]) -> tuple[Row, ...]:
     """Return one row for each regime; `regimes` names the one in force at each entry decision."""
     return table(trades, lambda trade: regimes.get(trade.entry_decision, "unknown"))
