@@ -85,7 +85,7 @@ def _serialise(engine: Engine) -> None:
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver sends no BEGIN of its own
         cursor = connection.cursor()
-        for pragma in (*SQLITE_PRAGMAS, "synchronous=FULL"):
+        for pragma in (*SQLITE_PRAGMAS, "journal_mode=WAL", "synchronous=FULL"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

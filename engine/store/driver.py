@@ -7,6 +7,7 @@ status should not import a database toolkit. SQLite and PostgreSQL differ in wha
 
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -103,7 +104,6 @@ def place(url: str | Path) -> Place:
 
 SQLITE_PRAGMAS = (
     f"busy_timeout={BUSY_MS}",
-    "journal_mode=WAL",
     "foreign_keys=ON",
     # copying the log back takes milliseconds: half as often as SQLite would, it is rarer than one commit in a hundred
     "wal_autocheckpoint=2000",
@@ -125,11 +125,31 @@ def _connect_sqlite(path: str, write: bool, synchronous: str) -> Connection:
     try:
         for pragma in SQLITE_PRAGMAS if write else SQLITE_PRAGMAS[:1]:
             connection.execute(f"PRAGMA {pragma}")
+        if write:
+            _log_ahead(connection)
         connection.execute(f"PRAGMA synchronous={synchronous}" if write else "PRAGMA query_only=ON")
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _log_ahead(connection: Connection) -> None:
+    """Put the file into WAL mode, once in its life.
+
+    SQLite does not wait here, whatever its timeout: of processes that make one new store at the same moment all but
+    one are told at once that it is locked. They look again until it is in that mode.
+    """
+    ends = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(0.005)
 
 
 def _connect_postgresql(target: str, write: bool, synchronous: str) -> Connection:

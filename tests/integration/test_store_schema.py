@@ -1,6 +1,8 @@
 import asyncio
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta, timezone
@@ -17,7 +19,7 @@ from sqlalchemy.orm import Session
 from engine.core.domain.errors import StoreFailed
 from engine.core.domain.records import IncidentRecord
 from engine.store.database import alembic_config, async_engine, async_readers, readers, sync_engine
-from engine.store.driver import SCHEMA, place, prepare
+from engine.store.driver import SCHEMA, connect, place, prepare
 from engine.store.journal import SqlJournal
 from engine.store.tables import HaltTable, RecordRow
 
@@ -99,6 +101,20 @@ def test_processes_that_start_at_once_share_one_new_store(url: str) -> None:
     assert [process.returncode for process in starting] == [0] * 4, said
     with closing(SqlJournal(url)) as journal:
         assert journal.verify().chain_ok
+
+
+def test_a_new_file_that_another_process_is_just_writing_is_waited_for(tmp_path: Path) -> None:
+    """SQLite's own time-out does not hold for the change of a file's mode: it says at once that it is locked."""
+    other = sqlite3.connect(tmp_path / "desk.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.2, other.execute, ["COMMIT"])
+    done.start()
+
+    with closing(connect(place(tmp_path / "desk.db"), write=True)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+    done.join()
+    other.close()
 
 
 def test_opening_a_store_that_is_up_to_date_loads_no_toolkit(tmp_path: Path) -> None:
