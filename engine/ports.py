@@ -2,12 +2,20 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 from engine.core.domain.commands import Command, Outcome
 from engine.core.domain.events import Recorded
 from engine.core.domain.market import Bar, BarArrays
-from engine.core.domain.order import Order, OrderRequest, OrderUpdate, Submission
+from engine.core.domain.order import (
+    Fill,
+    OrderRequest,
+    OrderStatus,
+    OrderUpdate,
+    Side,
+    Submission,
+)
 from engine.core.domain.records import Observation, Record
 from engine.core.domain.risk import TradingState
 from engine.core.domain.signal import Prediction
@@ -17,7 +25,10 @@ class Clock(Protocol):
     """What time it is. Replay has its own."""
 
     def now(self) -> datetime:
-        """The present moment, aware and UTC."""
+        """The present moment, aware and UTC. It may be set, and so step in either direction."""
+
+    def monotonic(self) -> float:
+        """Seconds that only ever grow: for how long something has taken."""
 
 
 class Feed(Protocol):
@@ -30,20 +41,83 @@ class Feed(Protocol):
         """Closed bars that became known after `after`, in time order: all instruments of one moment at once."""
 
 
+class Traits(NamedTuple):
+    """What a venue can do, and for how long it may leave us in the dark.
+
+    `holds_protection`: stops and targets that only reduce may be sent with the entry; they wait for the position, and
+    one ends the other. Where it does not, the desk places a stop once something is held, and watches targets itself.
+    `absent_after_s`: a request of which the venue shows no trace that long after it was sent has never arrived.
+    `retry_exit_after_s`: the same for orders that can sell only what the account holds, where that is all ours: a
+    second one cannot do harm, for the venue has nothing left to sell.
+    """
+
+    name: str = "paper"
+    holds_protection: bool = True
+    absent_after_s: float = 0.0
+    retry_exit_after_s: float = 0.0
+
+
+class Sighting(NamedTuple):
+    """An order as the venue shows it: how it stands, and every execution of it so far."""
+
+    status: OrderStatus
+    filled: Decimal
+    fills: tuple[Fill, ...]
+    venue_id: str = ""
+    reason: str = ""
+
+
+class OpenOrder(NamedTuple):
+    """One order that rests at the venue, ours or not. `client_id` is whatever its sender gave it."""
+
+    client_id: str
+    venue_id: str
+    instrument: str
+    side: Side
+    quantity: Decimal
+    filled: Decimal
+
+
+class Account(NamedTuple):
+    """What the venue says that is there: free and locked together by asset, open orders, executions since asked.
+
+    `fills` are of all orders in the desk's instruments, also of those that it does not know.
+    """
+
+    balances: dict[str, Decimal]
+    orders: tuple[OpenOrder, ...]
+    fills: tuple[Fill, ...]
+
+
 class Venue(Protocol):
-    """Where orders go."""
+    """Where orders go.
+
+    `submit` and `cancel` never raise: what became of a request that was not answered is unknown, and that is the
+    answer. The others raise VenueDown when the venue cannot be asked; asking again is safe. Whatever is told may be
+    told again: a fill is known by its trade id.
+    """
+
+    @property
+    def traits(self) -> Traits:
+        """What it can do."""
 
     async def submit(self, order: OrderRequest) -> Submission:
-        """Send once. Accepted, refused, or unknown: a lost answer is never a refusal."""
+        """Send once. ACCEPTED, REFUSED by the venue, EXPIRED if it certainly never left, or UNKNOWN."""
 
-    async def cancel(self, client_id: str) -> Submission:
-        """Ask for the order's end. Accepted means cancelled; a fill that came first is told as a fill."""
+    async def cancel(self, order: OrderRequest) -> Submission:
+        """Ask for the order's end. CANCELLED, REFUSED when it is not open there (any more), or UNKNOWN."""
 
-    async def lookup(self, client_id: str) -> Order | None:
-        """The order as the venue knows it; None when it has never seen the id."""
+    async def lookup(self, order: OrderRequest) -> Sighting | None:
+        """The order as the venue knows it by its client id, open or ended; None when it shows no trace of it."""
 
     async def updates(self, bars: Sequence[Bar]) -> Sequence[OrderUpdate]:
-        """What happened to our orders since last asked; `bars` is what just closed. Never before its time."""
+        """What it tells by itself since last asked; `bars` is what just closed. Never before its time."""
+
+    async def account(self, since: datetime) -> Account:
+        """Balances, open orders and the executions from `since` on."""
+
+    async def price(self, instrument: str, side: Side) -> Decimal:
+        """What an order of that side would now trade at: the ask to buy, the bid to sell."""
 
 
 class Predictor(Protocol):

@@ -8,6 +8,7 @@
   - Refused             the desk will not, and says why; exit code 1
       - HeldElsewhere   another process holds this home
       - StoreFailed     the record could not be made durable, so nothing was sent
+  - VenueDown           the venue cannot be asked now; asking again later is safe
   - Impossible          a state that must not be: the desk stops and recovers
 
 Limits, late models and rejections are not errors: they are values in the records.
@@ -44,6 +45,10 @@ class HeldElsewhere(Refused):
 
 class StoreFailed(Refused):
     """A record could not be made durable; nothing that depends on it was sent."""
+
+
+class VenueDown(WhydeskError):
+    """The venue did not answer, or not in a form that can be read. Nothing follows from that but to ask again."""
 
 
 class Impossible(WhydeskError):

@@ -120,7 +120,12 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Fill(msgspec.Struct, frozen=True):
-    """One execution. `reference` is the price that the market showed before our costs (open, stop or limit)."""
+    """One execution. `reference` is the price that the market showed before our costs (open, stop or limit).
+
+    `quantity` is what came into the position or left it, `fee` is in the account's currency. Where a venue keeps its
+    fee out of what was bought, `withheld` is that part: the order filled `quantity + withheld`, and `fee` is its
+    worth, so that cash pays for all of it.
+    """
 
     trade_id: str
     client_id: str
@@ -134,6 +139,7 @@ class Fill(msgspec.Struct, frozen=True):
     leg: str
     reason: str
     at: datetime
+    withheld: Decimal = Decimal(0)
 
 
 class Submission(msgspec.Struct, frozen=True):
