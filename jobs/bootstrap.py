@@ -17,12 +17,15 @@ from engine.live.bus import Bus
 from engine.live.control import Control
 from engine.live.cycle import Parts
 from engine.live.desk import LiveDesk
+from engine.live.holds import Holds
 from engine.live.loop import Loop, Moment
 from engine.live.orders import OrderManager
+from engine.live.reconcile import Reconciler
 from engine.live.recover import rebuild, repair_orders
+from engine.live.tend import Tender
 from engine.live.windows import Windows
 from engine.live.writer import Writer
-from engine.ports import Clock, Feed, Predictor
+from engine.ports import Clock, Feed, Lease, Predictor, Venue
 from engine.store.journal import SqlJournal
 from engine.store.models import ModelFolder
 from engine.store.state import SqlStateStore
@@ -46,6 +49,9 @@ class Engine(NamedTuple):
     models: dict[str, str]
     recovered_records: int
     repaired: tuple[OrderRecord, ...]
+    tender: Tender
+    reconciler: Reconciler
+    holds: Holds
 
     def close(self) -> None:
         """Drain the writer and let go of the files."""
@@ -62,12 +68,15 @@ async def open_engine(
     pace: Callable[[datetime], Awaitable[None]],
     after: Moment,
     first_bar: datetime,
+    venue: Venue | None = None,
+    lease: Lease | None = None,
     durability: Durability = "FULL",
     deadline_ms: int | None = None,
 ) -> Engine:
     """Recover, reconcile, and be ready to run. The caller holds the lock of the home.
 
-    `first_bar` is where an empty journal begins; a journal with cycles goes on where it stopped.
+    Without a venue the desk trades on paper. `first_bar` is where an empty journal begins; a journal with cycles goes
+    on where it stopped.
     """
     predictor = open_predictor(home, settings, deadline_ms)
     with ExitStack() as opened:
@@ -79,9 +88,12 @@ async def open_engine(
         refuse_unfed(recovered.state, settings)
         bus = Bus()
         writer = Writer(journal, bus, recovered.state, recovered.sequence)
-        venue = PaperVenue(settings)
-        venue.restore(recovered.state)
-        orders = OrderManager(writer, venue, store, clock)
+        if venue is None:
+            paper = venue = PaperVenue(settings)
+            paper.restore(recovered.state)
+        orders = OrderManager(writer, journal, venue, store, clock, settings.execution, lease)
+        holds = Holds(writer, clock)
+        tender = Tender(writer, venue, orders, holds, settings, clock)
         goes_on = max(recovered.state.last_bars.values(), default=first_bar)
         await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
         repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
@@ -94,6 +106,7 @@ async def open_engine(
             predictor=predictor,
             venue=venue,
             orders=orders,
+            tender=tender,
             store=store,
             clock=clock,
         )
@@ -109,6 +122,9 @@ async def open_engine(
             predictor.versions(),
             recovered.records_read,
             tuple(repaired),
+            tender,
+            Reconciler(writer, journal, venue, orders, holds, settings, clock),
+            holds,
         )
 
 

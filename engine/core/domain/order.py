@@ -55,7 +55,8 @@ class OrderStatus(StrEnum):
 
 _OPEN = frozenset({OrderStatus.INTENT, OrderStatus.ACCEPTED, OrderStatus.PARTIAL, OrderStatus.UNKNOWN})
 
-# Every move an order may make. Fills after a cancel do happen: a venue may fill while the cancel travels.
+# Every move an order may make. Fills after a cancel do happen: a venue may fill while the cancel travels. It may
+# also refuse what it had accepted, for it looks at the account again when a stop is triggered.
 NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.INTENT: frozenset(set(OrderStatus) - {OrderStatus.INTENT}),
     OrderStatus.UNKNOWN: frozenset(set(OrderStatus) - {OrderStatus.INTENT}),
@@ -64,12 +65,13 @@ NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
             OrderStatus.PARTIAL,
             OrderStatus.FILLED,
             OrderStatus.CANCELLED,
+            OrderStatus.REFUSED,
             OrderStatus.EXPIRED,
             OrderStatus.UNKNOWN,
         }
     ),
     OrderStatus.PARTIAL: frozenset(
-        {OrderStatus.PARTIAL, OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED}
+        {OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REFUSED, OrderStatus.EXPIRED}
     ),
     OrderStatus.CANCELLED: frozenset({OrderStatus.PARTIAL, OrderStatus.FILLED}),
     OrderStatus.EXPIRED: frozenset({OrderStatus.PARTIAL, OrderStatus.FILLED}),

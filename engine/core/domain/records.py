@@ -237,6 +237,7 @@ class TradeRecord(msgspec.Struct, frozen=True, tag="trade"):
     """A trade from flat to flat. `net` is `gross` less `fees`; slippage is inside gross and shown apart.
 
     `attribution` splits `net` over the votes that opened it, by signed contribution; the parts add up exactly.
+    `dust` is what was too little to be sold, written off at nothing.
     """
 
     id: str
@@ -259,6 +260,7 @@ class TradeRecord(msgspec.Struct, frozen=True, tag="trade"):
     entry_decision: str
     exit_order: str
     attribution: dict[str, Decimal]
+    dust: Decimal = Decimal(0)
 
 
 class CommandRecord(msgspec.Struct, frozen=True, tag="command"):
@@ -300,6 +302,16 @@ class AnswerRecord(msgspec.Struct, frozen=True, tag="answer"):
     citations: tuple[str, ...]
 
 
+class AccountRecord(msgspec.Struct, frozen=True, tag="account"):
+    """What the venue's account holds beside what is ours, by asset, as of now, and why it is taken as such."""
+
+    id: str
+    at: datetime
+    balances: dict[str, Decimal]
+    external: dict[str, Decimal]
+    reason: str
+
+
 class IncidentRecord(msgspec.Struct, frozen=True, tag="incident"):
     """Something that should not have happened, and what the desk did about it."""
 
@@ -320,6 +332,7 @@ Record = (
     | CommandRecord
     | ReportRecord
     | AnswerRecord
+    | AccountRecord
     | IncidentRecord
 )
 

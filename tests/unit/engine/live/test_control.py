@@ -8,6 +8,7 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace
 
+from configs.schema.execution import ExecutionSettings
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind
 from engine.core.domain.errors import StoreFailed
@@ -60,7 +61,9 @@ class Room:
     def start(self, state: DeskState) -> None:
         bus = Bus()
         self.writer = Writer(self.journal, bus, state, self.journal.count())
-        self.orders = OrderManager(self.writer, self.venue, self.store, self.clock)
+        self.orders = OrderManager(
+            self.writer, self.journal, self.venue, self.store, self.clock, ExecutionSettings()
+        )
         self.control = Control(self.writer, self.journal, self.store, self.orders, self.clock)
         self.desk = LiveDesk(self.writer, self.control, bus)
 
@@ -101,7 +104,7 @@ async def test_a_kill_is_in_the_row_in_the_journal_and_at_the_venue(room: Room) 
     assert "1 open order(s) cancelled" in outcome.text
     assert (room.elsewhere.halt().state, room.elsewhere.halt().by) == (HALTED, "me")
     assert room.state is HALTED
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
 
 
 async def test_the_way_back_has_two_steps(room: Room) -> None:
@@ -151,7 +154,7 @@ async def test_a_kill_holds_when_the_journal_is_full(room: Room) -> None:
     assert room.elsewhere.halt().state is HALTED
     with pytest.raises(StoreFailed):
         await room.orders.submit([order_request(cause="d-other0000")])
-    assert await room.venue.lookup(order_request(cause="d-other0000").client_id) is None
+    assert await room.venue.lookup(order_request(cause="d-other0000")) is None
 
 
 async def test_a_kill_that_could_not_be_recorded_is_taken_over_when_there_is_room_again(room: Room) -> None:
@@ -163,7 +166,7 @@ async def test_a_kill_that_could_not_be_recorded_is_taken_over_when_there_is_roo
     assert await room.control.adopt_row()
 
     assert room.state is HALTED
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
 
 
 async def test_a_caller_who_goes_away_does_not_leave_a_command_half_done(room: Room) -> None:
@@ -176,7 +179,7 @@ async def test_a_caller_who_goes_away_does_not_leave_a_command_half_done(room: R
     async with room.desk.turn:
         assert room.state is HALTED
         assert room.store.halt().state is HALTED
-        assert await room.venue.lookup(ENTRY.client_id) is None
+        assert await room.venue.lookup(ENTRY) is None
 
 
 async def test_a_flatten_closes_what_is_held_and_halts(holding: Room) -> None:
@@ -187,7 +190,7 @@ async def test_a_flatten_closes_what_is_held_and_halts(holding: Room) -> None:
     assert holding.writer.state.risk.flatten
     (exit_order,) = [o for o in holding.writer.state.portfolio.orders if o.request.type is OrderType.MARKET]
     assert exit_order.request.reduce_only
-    assert (await holding.venue.lookup(exit_order.request.client_id)) is not None
+    assert (await holding.venue.lookup(exit_order.request)) is not None
 
 
 async def test_a_halt_does_not_keep_a_person_from_closing_but_only_once(holding: Room) -> None:
@@ -214,7 +217,7 @@ async def test_a_halt_from_another_process_is_taken_over_once(room: Room) -> Non
     assert changed == [True, False, False, False, False]
     (record,) = room.written(CommandRecord)
     assert (record.kind, record.by, record.source) == ("kill", "ops", "store")
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
 
 
 async def test_a_desk_that_nobody_touched_writes_nothing_about_its_row(room: Room) -> None:
@@ -231,7 +234,7 @@ async def test_a_halt_that_came_and_went_between_two_bars_leaves_no_order_open(r
     await room.control.adopt_row()
 
     assert room.state is REDUCING
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
 
 
 async def test_a_resume_typed_here_takes_one_step_from_a_kill_that_came_from_elsewhere(room: Room) -> None:
@@ -288,7 +291,7 @@ async def test_a_halt_without_a_crash_cancels_what_a_crash_left_open(room: Room)
 
     await room.control.adopt_row()
 
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
     assert [r.status for r in room.written(OrderRecord)] == [OrderStatus.CANCELLED]
 
 
@@ -305,7 +308,7 @@ async def test_a_breaker_whose_halt_row_was_never_written_halts_all_the_same(tmp
     assert (room.store.halt().state, room.store.halt().by) == (HALTED, "breaker")
     assert [record.name for record in room.written(IncidentRecord)] == ["breaker"]
     assert room.written(CommandRecord) == []
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
     room.close()
 
 
@@ -321,17 +324,16 @@ async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
             return await super().submit(order)
 
     venue = KilledBetween(settings())
-    orders = OrderManager(room.writer, venue, room.store, room.clock)
+    orders = OrderManager(room.writer, room.journal, venue, room.store, room.clock, ExecutionSettings())
     first, second = order_request(cause="d-aaaaaaaaa-1"), order_request(cause="d-bbbbbbbbb-1")
 
     await orders.submit([first])
-    await orders.submit([second, replace(STOP, client_id="its-stop", decision=second.decision)])
+    its_stop = replace(STOP, client_id="its-stop", decision=second.decision)
+    await orders.submit([second, its_stop])
 
-    assert await venue.lookup(first.client_id) is not None
-    assert await venue.lookup(second.client_id) is None
-    assert await venue.lookup("its-stop") is None, (
-        "the protection of an entry that stayed here stays here too"
-    )
+    assert await venue.lookup(first) is not None
+    assert await venue.lookup(second) is None
+    assert await venue.lookup(its_stop) is None, "the protection of an entry that stayed here stays here too"
     last = room.written(OrderRecord)[-2:]
     assert [(r.status, r.reason) for r in last] == [
         (OrderStatus.EXPIRED, "the desk is halted: now, by ops"),
@@ -345,7 +347,7 @@ async def test_protection_passes_a_halt(holding: Room) -> None:
 
     await holding.orders.submit([target])
 
-    assert await holding.venue.lookup(target.client_id) is not None
+    assert await holding.venue.lookup(target) is not None
 
 
 async def test_nothing_is_sent_when_the_halt_row_cannot_be_read(room: Room) -> None:
@@ -354,12 +356,12 @@ async def test_nothing_is_sent_when_the_halt_row_cannot_be_read(room: Room) -> N
             raise StoreFailed("cannot be read")
 
     store = Unreadable(Path(room.store._marker_path).parent / "desk.db")
-    orders = OrderManager(room.writer, room.venue, store, room.clock)
+    orders = OrderManager(room.writer, room.journal, room.venue, store, room.clock, ExecutionSettings())
 
     with pytest.raises(StoreFailed):
         await orders.submit([order_request(cause="d-other0000")])
 
-    assert await room.venue.lookup(order_request(cause="d-other0000").client_id) is None
+    assert await room.venue.lookup(order_request(cause="d-other0000")) is None
     store.close()
 
 
@@ -378,8 +380,10 @@ async def test_protection_goes_with_an_entry_whose_answer_was_lost(room: Room) -
     intents = (open_order(entry, OrderStatus.INTENT), open_order(stop, OrderStatus.INTENT))
     room.start(DeskState(portfolio=portfolio(orders=intents)))
 
-    await OrderManager(room.writer, venue, room.store, room.clock).submit([entry, stop])
+    await OrderManager(room.writer, room.journal, venue, room.store, room.clock, ExecutionSettings()).submit(
+        [entry, stop]
+    )
 
-    assert await venue.lookup(stop.client_id) is not None
+    assert await venue.lookup(stop) is not None
     statuses = {o.request.client_id: o.status for o in room.writer.state.portfolio.orders}
     assert statuses[entry.client_id] is OrderStatus.UNKNOWN
