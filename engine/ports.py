@@ -62,6 +62,9 @@ class Venue(Protocol):
     async def account(self, since: datetime) -> Account:
         """Balances, open orders and the executions from `since` on."""
 
+    async def clock_offset(self) -> float:
+        """Seconds that its clock is ahead of ours."""
+
     async def price(self, instrument: str, side: Side) -> Decimal:
         """What an order of that side would now trade at: the ask to buy, the bid to sell."""
 

@@ -22,6 +22,7 @@ from engine.live.loop import Loop, Moment
 from engine.live.orders import OrderManager
 from engine.live.reconcile import Reconciler
 from engine.live.recover import rebuild, repair_orders
+from engine.live.supervise import Keeper
 from engine.live.tend import Tender
 from engine.live.windows import Windows
 from engine.live.writer import Writer
@@ -49,14 +50,25 @@ class Engine(NamedTuple):
     models: dict[str, str]
     recovered_records: int
     repaired: tuple[OrderRecord, ...]
-    tender: Tender
     reconciler: Reconciler
-    holds: Holds
+    keeper: Keeper
 
     def close(self) -> None:
         """Drain the writer and let go of the files."""
         self.journal.close()
         self.store.close()
+
+
+class Outside(NamedTuple):
+    """What surrounds the desk. Without a venue it trades on paper."""
+
+    journal: SqlJournal
+    store: SqlStateStore
+    feed: Feed
+    clock: Clock
+    predictor: Predictor
+    venue: Venue | None = None
+    lease: Lease | None = None
 
 
 async def open_engine(
@@ -84,48 +96,62 @@ async def open_engine(
         opened.callback(journal.close)
         store = SqlStateStore(home.store(settings), home=home.root, desk=settings.desk.name)
         opened.callback(store.close)
-        recovered = rebuild(journal, settings)
-        refuse_unfed(recovered.state, settings)
-        bus = Bus()
-        writer = Writer(journal, bus, recovered.state, recovered.sequence)
-        if venue is None:
-            paper = venue = PaperVenue(settings)
-            paper.restore(recovered.state)
-        orders = OrderManager(writer, journal, venue, store, clock, settings.execution, lease)
-        holds = Holds(writer, clock)
-        tender = Tender(writer, venue, orders, holds, settings, clock)
-        goes_on = max(recovered.state.last_bars.values(), default=first_bar)
-        await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
-        repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
-        control = Control(writer, journal, store, orders, clock)
-        desk = LiveDesk(writer, control, bus)
-        parts = Parts(
-            identity=Identity(settings, settings_hash(settings), code_version()),
-            writer=writer,
-            windows=Windows(settings, lambda name, bars: feed.history(name, goes_on + TICK, bars)),
-            predictor=predictor,
-            venue=venue,
-            orders=orders,
-            tender=tender,
-            store=store,
-            clock=clock,
-        )
-        loop = Loop(feed, parts, desk, control, pace, after, first_bar)
+        outside = Outside(journal, store, feed, clock, predictor, venue, lease)
+        engine = await assemble(outside, settings, pace=pace, after=after, first_bar=first_bar)
         opened.pop_all()  # from here on whoever runs the engine closes it
-        return Engine(
-            loop,
-            desk,
-            journal,
-            store,
-            writer,
-            clock,
-            predictor.versions(),
-            recovered.records_read,
-            tuple(repaired),
-            tender,
-            Reconciler(writer, journal, venue, orders, holds, settings, clock),
-            holds,
-        )
+        return engine
+
+
+async def assemble(
+    outside: Outside,
+    settings: Settings,
+    *,
+    pace: Callable[[datetime], Awaitable[None]],
+    after: Moment,
+    first_bar: datetime,
+) -> Engine:
+    """Recover from what the journal says, ask the venue, and put the desk together."""
+    journal, store, feed, clock, predictor, venue, lease = outside
+    recovered = rebuild(journal, settings)
+    refuse_unfed(recovered.state, settings)
+    bus = Bus()
+    writer = Writer(journal, bus, recovered.state, recovered.sequence)
+    if venue is None:
+        paper = venue = PaperVenue(settings)
+        paper.restore(recovered.state)
+    orders = OrderManager(writer, journal, venue, store, clock, settings.execution, lease)
+    holds = Holds(writer, clock)
+    tender = Tender(writer, venue, orders, holds, settings, clock)
+    reconciler = Reconciler(writer, journal, venue, orders, holds, settings, clock)
+    goes_on = max(recovered.state.last_bars.values(), default=first_bar)
+    await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
+    repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
+    control = Control(writer, journal, store, orders, clock)
+    desk = LiveDesk(writer, control, bus)
+    parts = Parts(
+        identity=Identity(settings, settings_hash(settings), code_version()),
+        writer=writer,
+        windows=Windows(settings, lambda name, bars: feed.history(name, goes_on + TICK, bars)),
+        predictor=predictor,
+        venue=venue,
+        orders=orders,
+        tender=tender,
+        store=store,
+        clock=clock,
+    )
+    return Engine(
+        loop=Loop(feed, parts, desk, control, pace, after, first_bar),
+        desk=desk,
+        journal=journal,
+        store=store,
+        writer=writer,
+        clock=clock,
+        models=predictor.versions(),
+        recovered_records=recovered.records_read,
+        repaired=tuple(repaired),
+        reconciler=reconciler,
+        keeper=Keeper(desk, writer, venue, tender, reconciler, holds, settings, clock),
+    )
 
 
 def refuse_unfed(state: DeskState, settings: Settings) -> None:

@@ -22,5 +22,11 @@ class ExecutionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Seconds to wait for any answer of the venue; after that what was asked is unknown and is looked up."""
     entry_expires_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
     """An entry that has not left so many seconds after its bar closed is not sent any more."""
+    poll_s: Annotated[float, Meta(gt=0, le=60)] = 1.0
+    """How often open orders are asked after, at a venue that must be asked."""
+    reconcile_s: Annotated[float, Meta(gt=0, le=60)] = 60.0
+    """How often the venue's account is compared with the books, and its clock with ours."""
+    max_clock_offset_s: Annotated[float, Meta(gt=0, le=10)] = 1.0
+    """A venue's clock further away than this holds new entries."""
     volume_is_known: bool = True
     """False for series without volume (most currency feeds): participation is then not applied."""

@@ -4,6 +4,7 @@ Every round starts from the state alone. What is remembered here is only how lon
 monotonic clock: a restart begins to count anew, which is the careful side.
 """
 
+import asyncio
 from collections.abc import Iterable
 
 from configs.schema.settings import Settings
@@ -138,10 +139,11 @@ class Tender:
         prices = {}
         for position in self._writer.state.portfolio.positions:
             try:
-                prices[position.instrument] = await self._venue.price(
-                    position.instrument, position.side.opposite
-                )
-            except VenueDown:
+                async with asyncio.timeout(self._settings.execution.answer_s):
+                    prices[position.instrument] = await self._venue.price(
+                        position.instrument, position.side.opposite
+                    )
+            except (VenueDown, TimeoutError):
                 continue  # without a price nothing is closed for its price; all else goes on
         for _ in range(ROUNDS):
             state = self._writer.state

@@ -61,6 +61,10 @@ class PaperVenue:
         """Nothing that the journal does not know: this venue has no memory of its own."""
         return Account({}, (), ())
 
+    async def clock_offset(self) -> float:
+        """It has no clock but ours."""
+        return 0.0
+
     async def price(self, instrument: str, side: Side) -> Decimal:
         """The close of the newest bar seen."""
         if instrument not in self._closes:
