@@ -150,7 +150,7 @@ async def assemble(
         recovered_records=recovered.records_read,
         repaired=tuple(repaired),
         reconciler=reconciler,
-        keeper=Keeper(desk, writer, venue, tender, reconciler, holds, settings, clock),
+        keeper=Keeper(desk, control, writer, venue, tender, reconciler, holds, settings, clock),
     )
 
 

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
+from engine.core.domain.errors import StoreFailed
 from engine.core.domain.ids import digest
 from engine.core.domain.order import OrderRequest
 from engine.core.domain.records import CommandRecord
@@ -16,6 +17,7 @@ from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, HaltRow, Journal, StateStore
 
+KILLS = (CommandKind.KILL, CommandKind.FLATTEN)
 SWITCHES = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.RESUME)
 
 
@@ -35,6 +37,21 @@ class Control:
         self._orders = orders
         self._clock = clock
         self._row = store.halt()
+        self._braked: dict[str, HaltRow] = {}  # kills whose row is written and whose turn has not come yet
+
+    def brake(self, command: Command) -> None:
+        """The row of a kill, at once: it waits for no cycle and no venue. What follows from it comes with its turn."""
+        key = _record_id(command)
+        if command.kind in KILLS and key not in self._braked and not self._is_known(key):
+            self._braked[key] = self._store.set_halt(
+                TradingState.HALTED, command.by, command.reason, self._clock.now()
+            )
+
+    def _is_known(self, key: str) -> bool:
+        try:
+            return self._journal.get(key) is not None
+        except StoreFailed:
+            return False  # a journal that cannot be read must not stand in a kill's way
 
     async def handle(self, command: Command) -> Outcome:
         """Do it, or say why not."""
@@ -55,6 +72,8 @@ class Control:
         await self._finish_breaker()
         before, risk = self._row, self._writer.state.risk
         row = self._store.halt()
+        if row in self._braked.values():
+            return False  # the command that wrote it is next in line, and nothing that adds risk leaves until then
         if row.state is risk.trading:
             self._row = row
         elif RANK[row.state] > RANK[risk.trading] and (not row.version or row.version < before.version):
@@ -84,8 +103,8 @@ class Control:
     async def _switch(self, command: Command) -> Outcome:
         risk = self._writer.state.risk
         state = next_state(risk.trading, command.kind)
-        after = self._row.version if command.kind is CommandKind.RESUME else None
-        self._row = self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
+        braked = self._braked.pop(_record_id(command)) if _record_id(command) in self._braked else None
+        self._row = braked or self._change_row(command, state)
         flatten = command.kind is CommandKind.FLATTEN or (
             risk.flatten and command.kind is not CommandKind.RESUME
         )
@@ -94,6 +113,10 @@ class Control:
         cancelled = await self._after_switch(state, command.reason)
         closing = await self._flatten(command) if command.kind is CommandKind.FLATTEN else 0
         return Outcome(True, _with_counts(record.text, cancelled, closing), record.id)
+
+    def _change_row(self, command: Command, state: TradingState) -> HaltRow:
+        after = self._row.version if command.kind is CommandKind.RESUME else None
+        return self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
 
     async def _flatten(self, command: Command) -> int:
         held = [position.instrument for position in self._writer.state.portfolio.positions]

@@ -20,7 +20,11 @@ class LiveDesk:
         self.turn = asyncio.Lock()
 
     async def submit(self, command: Command) -> Outcome:
-        """Carry out a command, once for each key. Once begun it is finished, also when nobody waits for the answer."""
+        """Carry out a command, once for each key. Once begun it is finished, also when nobody waits for the answer.
+
+        A kill is durable before it waits for its turn: a cycle may be waiting for the venue.
+        """
+        self._control.brake(command)
         return await asyncio.shield(self._handled(command))
 
     async def _handled(self, command: Command) -> Outcome:

@@ -13,6 +13,7 @@ from typing import Any
 from configs.schema.desk import TIMEFRAME_MS
 from configs.schema.settings import Settings
 from engine.core.domain.errors import VenueDown
+from engine.live.control import Control
 from engine.live.desk import LiveDesk
 from engine.live.holds import CLOCK, DATA, VENUE, Holds
 from engine.live.reconcile import Reconciler
@@ -32,6 +33,7 @@ class Keeper:
     def __init__(
         self,
         desk: LiveDesk,
+        control: Control,
         writer: Writer,
         venue: Venue,
         tender: Tender,
@@ -41,6 +43,7 @@ class Keeper:
         clock: Clock,
     ) -> None:
         self._desk = desk
+        self._control = control
         self._writer = writer
         self._venue = venue
         self._tender = tender
@@ -64,8 +67,9 @@ class Keeper:
         }
 
     async def tend(self) -> None:
-        """Ask after open orders and take the steps that are due."""
+        """Take over a halt from elsewhere, ask after open orders and take the steps that are due."""
         async with self._desk.turn:
+            await self._control.adopt_row()
             await self._tender.tend()
 
     async def reconcile(self) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from configs.schema.execution import ExecutionSettings
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind
-from engine.core.domain.errors import StoreFailed
+from engine.core.domain.errors import Refused, StoreFailed
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side, Submission
 from engine.core.domain.records import CommandRecord, IncidentRecord, OrderRecord, Record
 from engine.core.domain.risk import RiskState, TradingState
@@ -105,6 +105,43 @@ async def test_a_kill_is_in_the_row_in_the_journal_and_at_the_venue(room: Room) 
     assert (room.elsewhere.halt().state, room.elsewhere.halt().by) == (HALTED, "me")
     assert room.state is HALTED
     assert await room.venue.lookup(ENTRY) is None
+
+
+async def test_a_kill_is_durable_while_a_cycle_waits_for_the_venue(room: Room) -> None:
+    async with room.desk.turn:
+        waiting = asyncio.create_task(room.desk.submit(wish(CommandKind.KILL)))
+        await asyncio.sleep(0)
+
+        assert room.elsewhere.halt().state is HALTED
+        assert not await room.control.adopt_row(), (
+            "it is recorded as the command that it is, not as one from elsewhere"
+        )
+
+    assert (await waiting).accepted
+    assert [record.source for record in room.written(CommandRecord)] == ["console"]
+
+
+async def test_a_resume_that_is_in_line_before_a_kill_does_not_undo_it(room: Room) -> None:
+    await room.desk.submit(wish(CommandKind.KILL, "1"))
+    async with room.desk.turn:
+        back = asyncio.create_task(room.desk.submit(wish(CommandKind.RESUME, "2")))
+        await asyncio.sleep(0)
+        kill = asyncio.create_task(room.desk.submit(wish(CommandKind.KILL, "3")))
+        await asyncio.sleep(0)
+
+    with pytest.raises(Refused, match="changed meanwhile"):
+        await back
+    assert (await kill).accepted
+    assert (room.state, room.elsewhere.halt().state) == (HALTED, HALTED)
+
+
+async def test_a_kill_that_is_told_twice_does_not_halt_again_after_a_resume(room: Room) -> None:
+    await room.desk.submit(wish(CommandKind.KILL, "1"))
+    await room.desk.submit(wish(CommandKind.RESUME, "2"))
+
+    await room.desk.submit(wish(CommandKind.KILL, "1"))
+
+    assert room.elsewhere.halt().state is TradingState.REDUCING
 
 
 async def test_the_way_back_has_two_steps(room: Room) -> None:
