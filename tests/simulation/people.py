@@ -1,0 +1,133 @@
+"""People: they halt, resume, flatten and close when they please, twice when unsure, and again after a crash."""
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.core.domain.commands import Command, CommandKind, Outcome
+from engine.core.domain.errors import StoreFailed
+from engine.core.domain.risk import TradingState
+from tests.simulation.disk import change_halt
+from tests.simulation.loop import pause
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Life
+    from tests.simulation.world import World
+
+
+class Answered(NamedTuple):
+    """A command that somebody was told is done, or refused."""
+
+    at: float
+    command: Command
+    outcome: Outcome
+
+
+class People:
+    """Everybody who may ask for something. `answered` is what they were told."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._asked = 0
+        self.answered: list[Answered] = []
+
+    def begin(self, until: float) -> None:
+        """Draw what will be asked for, and when."""
+        chance = self._world.chance
+        for _ in range(chance.choice((0, 0, 1, 1, 2, 3))):
+            at = chance.uniform(5, until - 20)
+            kind = chance.choice(
+                (CommandKind.CLOSE, CommandKind.CLOSE, CommandKind.KILL, CommandKind.FLATTEN)
+            )
+            if chance.random() < 0.2:
+                self._at(at, self._other_process(until))
+                continue
+            self._at(at, self._ask(self._command(kind)))
+            if chance.random() < 0.3:
+                self._at(at, self._ask_twice(self._command(kind)))
+            if kind is not CommandKind.CLOSE and chance.random() < 0.75:
+                self._at(at + chance.uniform(5, 50), self.resume())
+
+    def _at(self, second: float, work) -> None:  # type: ignore[no-untyped-def]
+        async def later() -> None:
+            await pause(max(0.0, second - self._world.now))
+            await work
+
+        self._world.spawn(later())
+
+    async def resume(self) -> None:
+        """One step, then the other."""
+        for _ in range(2):
+            await self._ask(self._command(CommandKind.RESUME))
+            await pause(self._world.chance.uniform(0.1, 3))
+
+    async def _ask_twice(self, command: Command) -> None:
+        self._world.spawn(self._ask(command))
+        await pause(self._world.chance.choice((0.0, 0.01, 1.0)))
+        await self._ask(command)
+
+    def _command(self, kind: CommandKind) -> Command:
+        self._asked += 1
+        names = self._world.market.names
+        instrument = self._world.chance.choice(names) if kind is CommandKind.CLOSE else ""
+        return Command(kind, "me", "chat", f"{kind}-{self._asked}", instrument, "because")
+
+    async def _ask(self, command: Command) -> None:
+        """Until there is an answer; whoever sees the desk die asks again with the same key, or gives up."""
+        world = self._world
+        while True:
+            life = world.life
+            if not life.ready or not life.alive:
+                await pause(0.5)
+                continue
+            outcome = await self._submitted(life, command)
+            if outcome is not None:
+                world.note("answered", command.key, outcome.accepted)
+                self.answered.append(Answered(world.now, command, outcome))
+                return
+            if not world.faults.over and world.chance.random() < 0.3:
+                return
+            await pause(1.0)
+
+    async def _submitted(self, life: "Life", command: Command) -> Outcome | None:
+        world = self._world
+        assert life.engine is not None, "a desk that is ready has an engine"
+        world.note("command", command.key)
+        task = asyncio.get_running_loop().create_task(
+            life.engine.desk.submit(command), context=life.context.copy()
+        )
+        await asyncio.wait({task, life.gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done() or task.cancelled() or not life.alive:
+            return None
+        error = task.exception()
+        if error is None:
+            return task.result()
+        if not isinstance(error, StoreFailed):
+            world.report("I5", f"{command.key} failed with {type(error).__name__}: {error}")
+        return None
+
+    async def _other_process(self, until: float) -> None:
+        """The command line of another process writes the row alone."""
+        world = self._world
+        change_halt(world.disk, world.now, TradingState.HALTED, "cli", "elsewhere", world.moment())
+        world.note("row", "halted")
+        await pause(world.chance.uniform(5, 40))
+        if world.chance.random() < 0.7:
+            for state in (TradingState.REDUCING, TradingState.ACTIVE):
+                if world.disk.row.state is TradingState.ACTIVE:
+                    return
+                change_halt(world.disk, world.now, state, "cli", "elsewhere", world.moment())
+                world.note("row", state)
+                await pause(world.chance.uniform(1, 10))
+
+    async def make_up(self) -> None:
+        """When the faults are over: say what is theirs, and mostly let the desk trade again."""
+        world = self._world
+        await pause(22)
+        while world.life.engine is None or not world.life.ready:
+            await pause(1)
+        engine = world.life.engine
+        async with engine.desk.turn:
+            await engine.reconciler.accept("me")
+        if world.wants_to_trade:
+            while engine.writer.state.risk.trading is not TradingState.ACTIVE and world.life.alive:
+                await self._ask(self._command(CommandKind.RESUME))
