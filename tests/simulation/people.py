@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
-from engine.core.domain.errors import StoreFailed
+from engine.core.domain.errors import Refused, StoreFailed
 from engine.core.domain.risk import TradingState
 from tests.simulation.disk import change_halt
 from tests.simulation.loop import pause
@@ -82,7 +82,8 @@ class People:
             outcome = await self._submitted(life, command)
             if outcome is not None:
                 world.note("answered", command.key, outcome.accepted)
-                self.answered.append(Answered(world.now, command, outcome))
+                if outcome.record:
+                    self.answered.append(Answered(world.now, command, outcome))
                 return
             if not world.faults.over and world.chance.random() < 0.3:
                 return
@@ -101,6 +102,8 @@ class People:
         error = task.exception()
         if error is None:
             return task.result()
+        if isinstance(error, Refused) and not isinstance(error, StoreFailed):
+            return Outcome(False, str(error))  # somebody else changed the halt meanwhile
         if not isinstance(error, StoreFailed):
             world.report("I5", f"{command.key} failed with {type(error).__name__}: {error}")
         return None

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.domain.commands import CommandKind
 from engine.core.domain.instrument import whole_lots
@@ -33,7 +31,8 @@ ROOM = 1.2
 """The market moves between a decision and its fill: limits are checked with so much room."""
 EXACT = Decimal("0.00000001")
 TERMINAL = (OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REFUSED, OrderStatus.EXPIRED)
-NEVER_THERE = (OrderStatus.REFUSED, OrderStatus.EXPIRED)
+NEVER_TRUE = ("overfill", "order found again")
+"""Incidents that this exchange never gives a cause for."""
 
 
 class Watch:
@@ -62,6 +61,8 @@ class Watch:
         elif isinstance(record, IncidentRecord):
             if record.risk is not None:
                 self._holds = record.risk.holds
+            if record.name in NEVER_TRUE:
+                self._world.report("I3", f"{record.name}, which never was: {record.text}")
         elif isinstance(record, OrderRecord):
             self._order(record)
         elif isinstance(record, FillRecord):
@@ -293,5 +294,3 @@ def read_again(records: list[StoredRecord]) -> int:
 
     return sum(decode(encode(stored.record)) != stored.record for stored in records)
 
-
-assert msgspec  # kept for the types of the records
