@@ -129,8 +129,11 @@ class People:
         while world.life.engine is None or not world.life.ready:
             await pause(1)
         engine = world.life.engine
-        async with engine.desk.turn:
-            await engine.reconciler.accept("me")
+        accepted = False
+        while not accepted and world.life.alive:
+            async with engine.desk.turn:
+                accepted = await engine.reconciler.accept("me")
+            await pause(1)
         if world.wants_to_trade:
             while engine.writer.state.risk.trading is not TradingState.ACTIVE and world.life.alive:
                 await self._ask(self._command(CommandKind.RESUME))
