@@ -126,10 +126,11 @@ async def assemble(
     goes_on = max(recovered.state.last_bars.values(), default=first_bar)
     await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
     repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
-    control = Control(writer, journal, store, orders, clock)
+    identity = Identity(settings, settings_hash(settings), code_version())
+    control = Control(writer, journal, store, orders, clock, identity)
     desk = LiveDesk(writer, control, bus)
     parts = Parts(
-        identity=Identity(settings, settings_hash(settings), code_version()),
+        identity=identity,
         writer=writer,
         windows=Windows(settings, lambda name, bars: feed.history(name, goes_on + TICK, bars)),
         predictor=predictor,
