@@ -72,6 +72,7 @@ class FakeExchange:
             settled_ms=self.now_ms(),
         )
         self._banned_until_ms = 0
+        self._banned_at = 0.0
         self._minute, self._weight = 0, 0
         self._port = port
         self._closing = asyncio.Event()
@@ -149,9 +150,11 @@ class FakeExchange:
         self.log.append(entry)
         del self.log[:-MOST_LOGGED]
         if self.now_ms() < self._banned_until_ms:
-            self.violations += 1
+            # What was on its way when the ban began is nobody's fault.
+            self.violations += asyncio.get_running_loop().time() > self._banned_at + 0.1
             entry["status"] = 418
-            return self._json({"code": -1003, "msg": "Way too many requests; IP banned."}, 418)
+            left = {"Retry-After": str(1 + (self._banned_until_ms - self.now_ms()) // 1000)}
+            return self._json({"code": -1003, "msg": "Way too many requests; IP banned."}, 418, left)
         fault = self.faults.pick(request.method, path)
         if fault is None:
             status, payload = self._process(request, path, text, q)
@@ -189,7 +192,7 @@ class FakeExchange:
             case "error":
                 headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
                 if fault.status in (418, 429) and fault.retry_after.isdecimal():
-                    self._banned_until_ms = self.now_ms() + int(float(fault.retry_after) * 1000)
+                    self._ban(self.now_ms() + int(fault.retry_after) * 1000)
                 return self._json({"code": fault.code, "msg": fault.msg}, fault.status, headers)
             case "html":
                 page = "<html><head><title>502 Bad Gateway</title></head></html>"
@@ -235,8 +238,12 @@ class FakeExchange:
             self._minute, self._weight = now // 60_000, 0
         self._weight += WEIGHTS.get(f"{method} {path}", WEIGHTS.get(path, 1))
         if self._weight > LIMIT:
-            self._banned_until_ms = (self._minute + 1) * 60_000
+            self._ban((self._minute + 1) * 60_000)
             raise Refusal(-1003, "Too many requests.", 429)
+
+    def _ban(self, until_ms: int) -> None:
+        self._banned_until_ms = until_ms
+        self._banned_at = asyncio.get_running_loop().time()
 
     def _check(self, request: web.Request, path: str, text: str, q: dict[str, str], now: int) -> None:
         if request.headers.get("X-MBX-APIKEY") != KEY:

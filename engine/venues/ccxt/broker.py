@@ -158,6 +158,11 @@ class CcxtVenue:
         bid, ask = await self._quote(symbol_of(instrument))
         return ask if side is Side.BUY else bid
 
+    @property
+    def rest(self) -> Rest:
+        """What the feed of the same venue asks through, for both share one budget."""
+        return self._rest
+
     # --- What only such a venue tells ---------------------------------------------------------------
 
     @property

@@ -304,7 +304,7 @@ def candles(payload: Any, instrument: str, step_ms: int, now_ms: int) -> Candles
                 raise BadData(
                     f"{instrument}: {kline.open_time} to {kline.close_time} is no candle of {step_ms} ms"
                 )
-            if kline.open_time > now_ms:
+            if kline.open_time > now_ms + step_ms:
                 raise BadData(
                     f"{instrument}: a candle of {from_epoch_ms(kline.open_time)} is from the future"
                 )

@@ -6,6 +6,7 @@ The names of the calls are ccxt's implicit methods; the weights are Binance's.
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any, NamedTuple
 
 import msgspec
@@ -95,6 +96,10 @@ class Rest:
             return self._clock.now()
         moment, second = self._anchor
         return moment + timedelta(seconds=self._clock.monotonic() - second)
+
+    def clock_age_s(self) -> float:
+        """Seconds since the venue's clock was measured; infinite until it was."""
+        return inf if self._anchor is None else self._clock.monotonic() - self._anchor[1]
 
     async def measure_clock(self) -> Offset:
         """Ask for the venue's time. The answer belongs to the middle of the round trip. VenueDown without one."""

@@ -40,6 +40,7 @@ class Wire(binance):
                 "secret": secret,
                 "enableRateLimit": False,
                 "maxRetriesOnFailure": 0,
+                "timeout_on_exit": 0,
                 "timeout": int(timeout_s * 1000 * _FAR_OFF),
                 "options": {"maxRetriesOnFailure": 0},
             }
