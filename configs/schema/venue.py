@@ -36,6 +36,8 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often open orders, and bars that are due, are asked for."""
     reconcile_s: Seconds = 60.0
     """How often the whole account is compared."""
+    max_clock_offset_s: Annotated[float, Meta(gt=0, le=10)] = 1.0
+    """A venue's clock further away from ours than this holds new entries."""
     stop_collar: Decimal = Decimal("0.03")
     """Share beyond its trigger up to which a stop may fill, where the venue knows only stops with a limit."""
     weight_per_minute: Annotated[int, Meta(ge=100, le=100_000)] = 3000
@@ -44,6 +46,11 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long after its close a candle is asked for: it may still change in the first moments."""
     bar_grace_s: Annotated[float, Meta(gt=0, le=3600)] = 20.0
     """How long a moment waits for the bars of slower instruments."""
+
+    @property
+    def answer_s(self) -> float:
+        """Seconds to wait for what may be a few requests; after that what was asked for is unknown."""
+        return 3 * self.request_timeout_s
 
     @property
     def absent_after_s(self) -> float:

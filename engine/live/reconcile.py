@@ -88,7 +88,7 @@ class Reconciler:
         return True
 
     async def _account(self) -> Account:
-        wait = 3 * self._settings.execution.answer_s  # it is many requests
+        wait = 3 * self._settings.venue.answer_s  # it is many requests
         try:
             async with asyncio.timeout(wait):
                 asked = self._clock.now()

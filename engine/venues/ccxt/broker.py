@@ -16,7 +16,8 @@ from engine.core.domain.errors import BadData, VenueDown
 from engine.core.domain.instrument import exact
 from engine.core.domain.market import Bar
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderUpdate, Side, Submission
-from engine.ports import Account, Clock, OpenOrder, Sighting, Traits
+from engine.core.domain.venue import Account, OpenOrder, Sighting, Traits
+from engine.ports import Clock
 from engine.venues.ccxt import convert
 from engine.venues.ccxt.answer import Declined, NeverSent
 from engine.venues.ccxt.convert import Owner, Permissions, Rules, Trade, VenueOrder, Verdict, symbol_of
@@ -178,6 +179,17 @@ class CcxtVenue:
     async def rules(self) -> dict[str, Rules]:
         """Tick, step, minimums and status of each instrument that the venue knows, at most 15 minutes old."""
         return dict(await self._rules.all())
+
+    async def clock_offset(self) -> float:
+        """Seconds that its clock is ahead of ours."""
+        return (await self.server_time_offset()).seconds
+
+    def unwell(self) -> str:
+        """That it demands silence, or refuses the key."""
+        until = self.silent_until
+        if until is not None:
+            return f"the venue demands silence for another {until - self._clock.monotonic():.0f} s"
+        return f"the venue refuses the key: {self.denied}" if self.denied else ""
 
     async def server_time_offset(self) -> Offset:
         """Measure the venue's clock against ours. From then on requests are stamped with the venue's."""

@@ -21,7 +21,7 @@ from engine.core.domain.errors import BadData
 from engine.core.domain.ids import epoch_ms, from_epoch_ms
 from engine.core.domain.market import Bar
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType, Side
-from engine.ports import OpenOrder, Sighting
+from engine.core.domain.venue import OpenOrder, Sighting
 
 Kind = TypeVar("Kind")
 

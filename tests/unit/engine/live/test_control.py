@@ -10,7 +10,6 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace
 
-from configs.schema.execution import ExecutionSettings
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind
 from engine.core.domain.errors import BadQuestion, Refused, StoreFailed
@@ -81,9 +80,7 @@ class Room:
     def start(self, state: DeskState) -> None:
         bus = Bus()
         self.writer = Writer(self.journal, bus, state, self.journal.count())
-        self.orders = OrderManager(
-            self.writer, self.journal, self.venue, self.store, self.clock, ExecutionSettings()
-        )
+        self.orders = OrderManager(self.writer, self.journal, self.venue, self.store, self.clock, settings())
         self.control = Control(self.writer, self.journal, self.store, self.orders, self.clock, IDENTITY)
         self.desk = LiveDesk(self.writer, self.control, bus)
 
@@ -381,7 +378,7 @@ async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
             return await super().submit(order)
 
     venue = KilledBetween(settings())
-    orders = OrderManager(room.writer, room.journal, venue, room.store, room.clock, ExecutionSettings())
+    orders = OrderManager(room.writer, room.journal, venue, room.store, room.clock, settings())
     first, second = order_request(cause="d-aaaaaaaaa-1"), order_request(cause="d-bbbbbbbbb-1")
 
     await orders.submit([first])
@@ -413,7 +410,7 @@ async def test_nothing_is_sent_when_the_halt_row_cannot_be_read(room: Room) -> N
             raise StoreFailed("cannot be read")
 
     store = Unreadable(Path(room.store._marker_path).parent / "desk.db")
-    orders = OrderManager(room.writer, room.journal, room.venue, store, room.clock, ExecutionSettings())
+    orders = OrderManager(room.writer, room.journal, room.venue, store, room.clock, settings())
 
     with pytest.raises(StoreFailed):
         await orders.submit([order_request(cause="d-other0000")])
@@ -437,7 +434,7 @@ async def test_protection_goes_with_an_entry_whose_answer_was_lost(room: Room) -
     intents = (open_order(entry, OrderStatus.INTENT), open_order(stop, OrderStatus.INTENT))
     room.start(DeskState(portfolio=portfolio(orders=intents)))
 
-    await OrderManager(room.writer, room.journal, venue, room.store, room.clock, ExecutionSettings()).submit(
+    await OrderManager(room.writer, room.journal, venue, room.store, room.clock, settings()).submit(
         [entry, stop]
     )
 
