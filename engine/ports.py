@@ -62,6 +62,9 @@ class Venue(Protocol):
     async def account(self, since: datetime) -> Account:
         """Balances, open orders and the executions from `since` on."""
 
+    def unwell(self) -> str:
+        """Why nothing should be asked of it for now; empty when it is well."""
+
     async def clock_offset(self) -> float:
         """Seconds that its clock is ahead of ours."""
 

@@ -87,8 +87,7 @@ async def open_engine(
 ) -> Engine:
     """Recover, reconcile, and be ready to run. The caller holds the lock of the home.
 
-    Without a venue the desk trades on paper. `first_bar` is where an empty journal begins; a journal with cycles goes
-    on where it stopped.
+    Without a venue the desk trades on paper. It goes on where its journal stopped, or at `first_bar` if that is later.
     """
     predictor = open_predictor(home, settings, deadline_ms)
     with ExitStack() as opened:
@@ -119,17 +118,18 @@ async def assemble(
     if venue is None:
         paper = venue = PaperVenue(settings)
         paper.restore(recovered.state)
-    orders = OrderManager(writer, journal, venue, store, clock, settings.execution, lease)
+    orders = OrderManager(writer, journal, venue, store, clock, settings, lease)
     holds = Holds(writer, clock)
     tender = Tender(writer, venue, orders, holds, settings, clock)
     reconciler = Reconciler(writer, journal, venue, orders, holds, settings, clock)
-    goes_on = max(recovered.state.last_bars.values(), default=first_bar)
+    goes_on = max([first_bar, *recovered.state.last_bars.values()])
     await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
     repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
-    control = Control(writer, journal, store, orders, clock)
+    identity = Identity(settings, settings_hash(settings), code_version())
+    control = Control(writer, journal, store, orders, clock, identity)
     desk = LiveDesk(writer, control, bus)
     parts = Parts(
-        identity=Identity(settings, settings_hash(settings), code_version()),
+        identity=identity,
         writer=writer,
         windows=Windows(settings, lambda name, bars: feed.history(name, goes_on + TICK, bars)),
         predictor=predictor,

@@ -48,16 +48,17 @@ def main(
         start=moment(start) if start else None,
         stop=moment(stop) if stop else None,
     )
-    done = asyncio.run(run_replay(Home(root), universe, speed, _tell, chat=chat))
-    show(as_json, done, _lines(done))
+    result = asyncio.run(run_replay(Home(root), universe, speed, tell, chat=chat))
+    show(as_json, result, lines_of(result))
 
 
-def _tell(report: DayReport) -> None:
+def tell(report: DayReport) -> None:
     """The day's first lines, on the side: stdout is for the result."""
     say(f"{report.day}: {report.lines[1]}; {report.lines[3]}")
 
 
-def _lines(done: dict[str, Any]) -> list[str]:
+def lines_of(done: dict[str, Any]) -> list[str]:
+    """What was done, for people."""
     recovered = f", {done['recovered_records']} read to recover" if done["recovered_records"] else ""
     first = f"{done['cycles']} cycles, {done['records']} records{recovered}, {done['reports']} daily reports"
     return [first, *lines(done["status"])]
@@ -95,21 +96,23 @@ async def run_replay(
         reporters.append(Reporter(engine, settings.desk.cash, tell))
         try:
             await reporters[0].catch_up()
-            talk = bot_over(engine.desk, engine.journal, settings, clock, _remember(engine)) if chat else None
+            talk = bot_over(engine.desk, engine.journal, settings, clock, remember(engine)) if chat else None
             await _run(engine, pace, talk)
             if not engine.loop.stopping:  # a day that a signal cut short is reported when it is over
                 await reporters[0].finish()
-            return _done(engine, reporters[0])
+            return done(engine, reporters[0])
         finally:
             pace.stop()
             engine.close()
 
 
-def _remember(engine: Engine) -> Callable[[Record], Awaitable[object]]:
-    async def remember(record: Record) -> None:
+def remember(engine: Engine) -> Callable[[Record], Awaitable[object]]:
+    """How questions and answers get into the journal."""
+
+    async def write(record: Record) -> None:
         await engine.writer.write([record])
 
-    return remember
+    return write
 
 
 async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None) -> None:
@@ -135,7 +138,8 @@ async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None) -> None:
             await talk.tell_waiting()
 
 
-def _done(engine: Engine, reporter: Reporter) -> dict[str, Any]:
+def done(engine: Engine, reporter: Reporter) -> dict[str, Any]:
+    """What a run did, as plain values."""
     sequence, head = engine.journal.head()
     return {
         "cycles": engine.loop.moments,

@@ -27,8 +27,8 @@ class StoredDesk:
 
     async def submit(self, command: Command) -> Outcome:
         """Kill and resume by the halt row; to close anything, the engine is needed. A flatten halts at least."""
-        if command.kind is CommandKind.CLOSE:
-            return Outcome(False, "close needs the running desk: type it in its own chat")
+        if command.kind in (CommandKind.CLOSE, CommandKind.ENTER):
+            return Outcome(False, f"{command.kind} needs the running desk: type it in its own chat")
         seen = self._store.halt()
         state = next_state(seen.state, command.kind)
         after = seen.version if command.kind is CommandKind.RESUME else None

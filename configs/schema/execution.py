@@ -18,15 +18,7 @@ class ExecutionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Extra slippage of an order that takes the whole permitted share of a bar's volume (square-root law)."""
     participation: Annotated[float, Meta(gt=0, le=1)] = 0.05
     """Largest share of a bar's volume that one order may take; the rest waits for the next bar."""
-    answer_s: Annotated[float, Meta(gt=0, le=120)] = 10.0
-    """Seconds to wait for any answer of the venue; after that what was asked is unknown and is looked up."""
     entry_expires_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
     """An entry that has not left so many seconds after its bar closed is not sent any more."""
-    poll_s: Annotated[float, Meta(gt=0, le=60)] = 1.0
-    """How often open orders are asked after, at a venue that must be asked."""
-    reconcile_s: Annotated[float, Meta(gt=0, le=60)] = 60.0
-    """How often the venue's account is compared with the books, and its clock with ours."""
-    max_clock_offset_s: Annotated[float, Meta(gt=0, le=10)] = 1.0
-    """A venue's clock further away than this holds new entries."""
     volume_is_known: bool = True
     """False for series without volume (most currency feeds): participation is then not applied."""

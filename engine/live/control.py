@@ -1,14 +1,17 @@
 """Commands carried out: the halt row first, then the record, then what the venue must hear of."""
 
+from decimal import Decimal
+
 from msgspec.structs import replace
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
 from engine.core.domain.errors import StoreFailed
-from engine.core.domain.ids import digest
-from engine.core.domain.order import OrderRequest
-from engine.core.domain.records import CommandRecord
+from engine.core.domain.ids import digest, time36
+from engine.core.domain.instrument import whole_lots
+from engine.core.domain.order import OrderRequest, Side
+from engine.core.domain.records import CommandRecord, CycleRecord, Identity, Wish
 from engine.core.domain.risk import RiskState, TradingState
-from engine.core.pipeline import close_by_command
+from engine.core.pipeline import close_by_command, decide_wish
 from engine.core.risk.breakers import incident_of
 from engine.core.risk.killswitch import next_state, switched
 from engine.core.risk.system import RANK
@@ -29,13 +32,20 @@ class Control:
     """
 
     def __init__(
-        self, writer: Writer, journal: Journal, store: StateStore, orders: OrderManager, clock: Clock
+        self,
+        writer: Writer,
+        journal: Journal,
+        store: StateStore,
+        orders: OrderManager,
+        clock: Clock,
+        identity: Identity,
     ) -> None:
         self._writer = writer
         self._journal = journal
         self._store = store
         self._orders = orders
         self._clock = clock
+        self._identity = identity
         self._row = store.halt()
         self._braked: dict[str, HaltRow] = {}  # kills whose row is written and whose turn has not come yet
 
@@ -62,6 +72,8 @@ class Control:
             await self.adopt_row()  # a kill from elsewhere comes first: this goes one step back from it
         if command.kind in SWITCHES:
             return await self._switch(command)
+        if command.kind is CommandKind.ENTER:
+            return await self._enter(command)
         return await self._close(command)
 
     async def adopt_row(self) -> bool:
@@ -131,7 +143,13 @@ class Control:
         state, at = self._writer.state, self._clock.now()
         cause = f"d-{_record_id(command)[4:]}"
         verdict, orders = close_by_command(
-            state.portfolio, state.risk, command.instrument, cause, "command", at
+            state.portfolio,
+            state.risk,
+            command.instrument,
+            cause,
+            "command",
+            at,
+            self._part(command),
         )
         if verdict.approved is None:
             text = f"nothing was closed: {verdict.refused_by}"
@@ -142,6 +160,37 @@ class Control:
         record = await self._record(command, True, text, None, orders)
         await self._orders.submit(orders)
         return Outcome(True, text, record.id)
+
+    def _part(self, command: Command) -> Decimal:
+        """How much of a position is to be closed, in whole lots; 0 for all of it."""
+        mark = self._writer.state.portfolio.marks.get(command.instrument)
+        wanted = command.quantity
+        if command.amount and mark:
+            wanted = command.amount / mark
+        if not wanted:
+            return wanted
+        instrument = self._identity.settings.instrument(command.instrument)
+        return whole_lots(instrument, wanted) or instrument.lot
+
+    async def _enter(self, command: Command) -> Outcome:
+        """A person's wish to enter: reviewed like any other entry, refused with the check that stood in the way."""
+        seen = self._journal.find(kind="cycle", instrument=command.instrument, limit=1)
+        if not seen or not isinstance(seen[0].record, CycleRecord):
+            text = f"nothing was bought: {command.instrument} was never looked at"
+            record = await self._record(command, False, text, None)
+            return Outcome(False, text, record.id)
+        at = self._clock.now()
+        wish = Wish(
+            command.side, command.quantity, command.amount, command.by, command.source, command.reason
+        )
+        decision = f"d-{time36(at)}-{digest(command.source, command.key)}"
+        decided = decide_wish(seen[0].record, wish, decision, at, self._writer.state, self._identity)
+        accepted = bool(decided.result.orders)
+        text = _entered(decided)
+        record = self._command_record(command, accepted, text, None)
+        await self._writer.write([record, decided])
+        await self._orders.submit(decided.result.orders)
+        return Outcome(accepted, text, decided.id)
 
     async def _after_switch(self, state: TradingState, reason: str) -> int:
         if state is TradingState.ACTIVE:
@@ -162,7 +211,19 @@ class Control:
         risk: RiskState | None,
         orders: tuple[OrderRequest, ...] = (),
     ) -> CommandRecord:
-        record = CommandRecord(
+        record = self._command_record(command, accepted, text, risk, orders)
+        await self._writer.write([record])
+        return record
+
+    def _command_record(
+        self,
+        command: Command,
+        accepted: bool,
+        text: str,
+        risk: RiskState | None,
+        orders: tuple[OrderRequest, ...] = (),
+    ) -> CommandRecord:
+        return CommandRecord(
             id=_record_id(command),
             at=self._clock.now(),
             kind=command.kind,
@@ -176,8 +237,6 @@ class Control:
             risk=risk,
             orders=orders,
         )
-        await self._writer.write([record])
-        return record
 
 
 SAID = {
@@ -192,6 +251,21 @@ SAID = {
     ): "reducing: positions may be closed, none opened; /resume again to trade",
     (CommandKind.RESUME, TradingState.ACTIVE): "active: the desk trades again; losses count from here",
 }
+
+
+def _entered(decided: CycleRecord) -> str:
+    """What is done, or the check that stood in the way with its numbers."""
+    result, wish = decided.result, decided.wish
+    assert wish is not None, "it was asked for"
+    verb = "buying" if wish.side is Side.BUY else "selling short"
+    if result.orders:
+        order = result.orders[0]
+        return f"{verb} {order.quantity:f} {order.instrument} at the next price, stop {result.proposal.stop}"
+    check = next(check for check in result.review.checks if not check.passed)
+    return (
+        f"refused by {check.name}: {check.value:g} {check.unit}, must be {check.operator} {check.limit:g}"
+        f" ({check.key})"
+    )
 
 
 def _record_id(command: Command) -> str:

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from datetime import timedelta
 
-from configs.schema.execution import ExecutionSettings
+from configs.schema.settings import Settings
 from engine.core.accounting.settle import order_record, sighted
 from engine.core.domain.errors import StoreFailed, VenueDown
 from engine.core.domain.ids import fill_id
@@ -28,7 +27,7 @@ class OrderManager:
         venue: Venue,
         store: StateStore,
         clock: Clock,
-        settings: ExecutionSettings,
+        settings: Settings,
         lease: Lease | None = None,
     ) -> None:
         self._writer = writer
@@ -111,10 +110,10 @@ class OrderManager:
     async def look(self, request: OrderRequest) -> Sighting | None:
         """Ask the venue for one order and write down what is new of it. VenueDown when it cannot be asked."""
         try:
-            async with asyncio.timeout(self._settings.answer_s):
+            async with asyncio.timeout(self._settings.venue.answer_s):
                 seen = await self._venue.lookup(request)
         except TimeoutError:
-            raise VenueDown(NO_ANSWER.format(self._settings.answer_s)) from None
+            raise VenueDown(NO_ANSWER.format(self._settings.venue.answer_s)) from None
         if seen is not None:
             booked = frozenset(
                 fill.trade_id
@@ -139,26 +138,25 @@ class OrderManager:
 
     def _may_not_leave(self, request: OrderRequest) -> str:
         """Why the order must stay here; empty when it may go. Read anew immediately before every order."""
-        if self._lease is not None and not self._lease.certain(self._settings.answer_s):
+        if self._lease is not None and not self._lease.certain(self._settings.venue.answer_s):
             return "another copy of the desk may have taken over"
         if request.reduce_only:
             return ""
         halt = self._store.halt()
         if halt.state is not TradingState.ACTIVE:
             return f"the desk is {halt.state}: {halt.reason}, by {halt.by}"
-        late = self._clock.now() - request.placed_at
-        if late > timedelta(seconds=self._settings.entry_expires_s):
-            return (
-                f"{late.total_seconds():.0f} s late, at most {self._settings.entry_expires_s:g} s are allowed"
-            )
+        late = (self._clock.now() - request.placed_at).total_seconds()
+        allowed = self._settings.execution.entry_expires_s
+        if late > allowed:
+            return f"{late:.0f} s late, at most {allowed:g} s are allowed"
         return next(iter(self._writer.state.risk.holds.values()), "")
 
     async def _asked(self, answer: Awaitable[Submission]) -> Submission:
         try:
-            async with asyncio.timeout(self._settings.answer_s):
+            async with asyncio.timeout(self._settings.venue.answer_s):
                 return await answer
         except TimeoutError:
-            return Submission(OrderStatus.UNKNOWN, NO_ANSWER.format(self._settings.answer_s))
+            return Submission(OrderStatus.UNKNOWN, NO_ANSWER.format(self._settings.venue.answer_s))
 
     def _record(self, request: OrderRequest, answer: Submission) -> OrderRecord:
         return order_record(request, answer.status, self._clock.now(), answer.reason, answer.venue_id)

@@ -100,7 +100,7 @@ class Reconciler:
         return all(shown.get(order.request.client_id) == order.filled for order in resting)
 
     async def _account(self) -> Account:
-        wait = 3 * self._settings.execution.answer_s  # it is many requests
+        wait = 3 * self._settings.venue.answer_s  # it is many requests
         try:
             async with asyncio.timeout(wait):
                 asked = self._clock.now()

@@ -15,7 +15,7 @@ from configs.schema.settings import Settings
 from engine.core.domain.errors import VenueDown
 from engine.live.control import Control
 from engine.live.desk import LiveDesk
-from engine.live.holds import CLOCK, DATA, VENUE, Holds
+from engine.live.holds import ACCOUNT, CLOCK, DATA, Holds
 from engine.live.reconcile import Reconciler
 from engine.live.tend import PATIENCE, Tender
 from engine.live.writer import Writer
@@ -57,13 +57,17 @@ class Keeper:
 
     def tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What is to run, by name."""
-        venue = self._settings.execution
-        return {
+        venue = self._settings.venue
+        own: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "tend": lambda: every(venue.poll_s, self.tend),
-            "reconcile": lambda: every(venue.reconcile_s, self.reconcile),
-            "clock": lambda: every(venue.reconcile_s, self.check_clock),
             "data": lambda: every(venue.poll_s, self.check_data),
             "lag": lambda: every(LAG_EVERY_S, self.measure_lag),
+        }
+        if not self._venue.traits.absent_after_s:
+            return own  # it is part of this process: there is nothing to compare it with
+        return own | {
+            "reconcile": lambda: every(venue.reconcile_s, self.reconcile),
+            "clock": lambda: every(venue.reconcile_s, self.check_clock),
         }
 
     async def tend(self) -> None:
@@ -81,16 +85,16 @@ class Keeper:
             except VenueDown as error:
                 self._unread += 1
                 if self._unread >= PATIENCE:
-                    await self._holds.set(VENUE, f"the account cannot be read: {error}")
+                    await self._holds.set(ACCOUNT, f"the account cannot be read: {error}")
 
     async def check_clock(self) -> None:
         """Orders carry our time, and bars are judged by it: a venue more than a second away is one of us wrong."""
         try:
-            async with asyncio.timeout(self._settings.execution.answer_s):
+            async with asyncio.timeout(self._settings.venue.answer_s):
                 offset = await self._venue.clock_offset()
         except (VenueDown, TimeoutError):
             return  # whoever looks after orders notices a venue that does not answer
-        limit = self._settings.execution.max_clock_offset_s
+        limit = self._settings.venue.max_clock_offset_s
         async with self._desk.turn:
             if abs(offset) > limit:
                 why = f"the venue's clock is {offset:+.3f} s from ours, at most {limit:g} s are allowed"
@@ -121,7 +125,7 @@ class Keeper:
         before = self._clock.monotonic()
         await asyncio.sleep(LAG_EVERY_S)
         lag = self._clock.monotonic() - before - LAG_EVERY_S
-        if lag > max(self.worst_lag_s, self._settings.execution.answer_s):
+        if lag > max(self.worst_lag_s, self._settings.venue.answer_s):
             log.warning("the event loop stood still for %.1f s", lag)
         self.worst_lag_s = max(self.worst_lag_s, lag)
 

@@ -61,15 +61,22 @@ class Tender:
         self._orders.check()
         if self._venue.traits.holds_protection:
             return  # such a venue tells by itself what happens, with each bar
+        why = self._venue.unwell() or await self._look_at_all()
+        if why:
+            await self._holds.set(VENUE, why)
+        elif not self._failures:
+            await self._holds.lift(VENUE)
+        await self._take_steps()
+
+    async def _look_at_all(self) -> str:
+        """Why the venue cannot be worked with, once that has been so for some time."""
         try:
             await self._look()
-            self._failures = 0
-            await self._holds.lift(VENUE)
         except VenueDown as error:
             self._failures += 1
-            if self._failures >= PATIENCE:
-                await self._holds.set(VENUE, f"the venue cannot be asked: {error}")
-        await self._take_steps()
+            return f"the venue cannot be asked: {error}" if self._failures >= PATIENCE else ""
+        self._failures = 0
+        return ""
 
     # --- asking ---
 
@@ -139,7 +146,7 @@ class Tender:
         prices = {}
         for position in self._writer.state.portfolio.positions:
             try:
-                async with asyncio.timeout(self._settings.execution.answer_s):
+                async with asyncio.timeout(self._settings.venue.answer_s):
                     prices[position.instrument] = await self._venue.price(
                         position.instrument, position.side.opposite
                     )

@@ -61,6 +61,10 @@ class PaperVenue:
         """Nothing that the journal does not know: this venue has no memory of its own."""
         return Account({}, (), ())
 
+    def unwell(self) -> str:
+        """It always is well."""
+        return ""
+
     async def clock_offset(self) -> float:
         """It has no clock but ours."""
         return 0.0

@@ -10,6 +10,7 @@ import pytest
 from tests.architecture.source import ROOT
 
 HEAVY = {
+    "aiohttp",
     "alembic", "arch", "ccxt", "chromadb", "discord", "jinja2", "langchain", "langchain_core", "lightgbm",
     "matplotlib", "onnx", "onnxmltools", "onnxruntime", "pandas", "polars", "scipy", "sentence_transformers",
     "sklearn", "skl2onnx", "talib", "telegram", "torch", "xgboost",

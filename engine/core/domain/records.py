@@ -90,6 +90,17 @@ class Proposal(msgspec.Struct, frozen=True):
     max_bars: int = 0
 
 
+class Wish(msgspec.Struct, frozen=True):
+    """A person's wish to enter: how much in units or in the account's currency, or neither: then the desk sizes it."""
+
+    side: Side
+    quantity: Decimal
+    amount: Decimal
+    by: str
+    source: str
+    reason: str
+
+
 class CycleInputs(msgspec.Struct, frozen=True):
     """Everything `decide` may look at. The record holds all of it but the settings, which it names by hash."""
 
@@ -103,6 +114,7 @@ class CycleInputs(msgspec.Struct, frozen=True):
     risk: RiskState
     settings: Settings
     seed: int
+    wish: Wish | None = None
 
 
 class CycleResult(msgspec.Struct, frozen=True):
@@ -128,7 +140,7 @@ class CycleResult(msgspec.Struct, frozen=True):
 
 
 class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
-    """One look at one instrument."""
+    """One look at one instrument. With a `wish` it is the look that somebody's command to enter led to."""
 
     id: str
     at: datetime
@@ -143,6 +155,7 @@ class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
     code_version: str
     seed: int
     result: CycleResult
+    wish: Wish | None = None
 
     @classmethod
     def of(
@@ -163,6 +176,7 @@ class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
             code_version=code_version,
             seed=inputs.seed,
             result=result,
+            wish=inputs.wish,
         )
 
     def inputs(self, settings: Settings) -> CycleInputs:
@@ -178,6 +192,7 @@ class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
             risk=self.risk,
             settings=settings,
             seed=self.seed,
+            wish=self.wish,
         )
 
 

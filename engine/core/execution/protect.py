@@ -135,7 +135,8 @@ def _close(scene: Scene, mine: list[Order], exit_order: Order, sellable: Decimal
     others = [o for o in mine if o.request.client_id != exit_order.request.client_id]
     if any(_counts(o, scene) and o.status is not OrderStatus.INTENT for o in others):
         return _each(Act.CANCEL, others, RESTING, f"closing: {exit_order.request.reason}")
-    return [Step(Act.SEND, replace(exit_order.request, quantity=sellable), "")]
+    wanted = whole_lots(scene.instrument, min(sellable, exit_order.request.quantity))
+    return [Step(Act.SEND, replace(exit_order.request, quantity=wanted), "")]
 
 
 def _reason_to_leave(scene: Scene, position: Position) -> str:

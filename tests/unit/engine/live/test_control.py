@@ -1,19 +1,27 @@
 """Commands carried out: once each, the halt row first, and never a way round a halt."""
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from msgspec.structs import replace
 
-from configs.schema.execution import ExecutionSettings
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind
-from engine.core.domain.errors import Refused, StoreFailed
+from engine.core.domain.errors import BadQuestion, Refused, StoreFailed
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side, Submission
-from engine.core.domain.records import CommandRecord, IncidentRecord, OrderRecord, Record
+from engine.core.domain.records import (
+    CommandRecord,
+    CycleRecord,
+    Identity,
+    IncidentRecord,
+    OrderRecord,
+    Record,
+)
 from engine.core.domain.risk import RiskState, TradingState
 from engine.live.bus import Bus
 from engine.live.control import Control
@@ -24,9 +32,20 @@ from engine.ports import HaltRow, StoredRecord
 from engine.store.state import SqlStateStore
 from engine.venues.paper import PaperVenue
 from tests import builders
-from tests.builders import CLOSE, INSTRUMENT, open_order, order_request, portfolio, position, settings
+from tests.builders import (
+    CLOSE,
+    INSTRUMENT,
+    cycle_record,
+    open_order,
+    order_request,
+    portfolio,
+    position,
+    settings,
+)
+from tests.core_builders import observation
 from tests.fakes import FakeClock, ListJournal
 
+IDENTITY = Identity(settings(), "0123456789abcdef", "test")
 ENTRY = order_request(leg="e")
 STOP = order_request(leg="s", side=Side.SELL, type_=OrderType.STOP, price="1200", reason="stop")
 ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
@@ -61,10 +80,8 @@ class Room:
     def start(self, state: DeskState) -> None:
         bus = Bus()
         self.writer = Writer(self.journal, bus, state, self.journal.count())
-        self.orders = OrderManager(
-            self.writer, self.journal, self.venue, self.store, self.clock, ExecutionSettings()
-        )
-        self.control = Control(self.writer, self.journal, self.store, self.orders, self.clock)
+        self.orders = OrderManager(self.writer, self.journal, self.venue, self.store, self.clock, settings())
+        self.control = Control(self.writer, self.journal, self.store, self.orders, self.clock, IDENTITY)
         self.desk = LiveDesk(self.writer, self.control, bus)
 
     @property
@@ -361,7 +378,7 @@ async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
             return await super().submit(order)
 
     venue = KilledBetween(settings())
-    orders = OrderManager(room.writer, room.journal, venue, room.store, room.clock, ExecutionSettings())
+    orders = OrderManager(room.writer, room.journal, venue, room.store, room.clock, settings())
     first, second = order_request(cause="d-aaaaaaaaa-1"), order_request(cause="d-bbbbbbbbb-1")
 
     await orders.submit([first])
@@ -393,7 +410,7 @@ async def test_nothing_is_sent_when_the_halt_row_cannot_be_read(room: Room) -> N
             raise StoreFailed("cannot be read")
 
     store = Unreadable(Path(room.store._marker_path).parent / "desk.db")
-    orders = OrderManager(room.writer, room.journal, room.venue, store, room.clock, ExecutionSettings())
+    orders = OrderManager(room.writer, room.journal, room.venue, store, room.clock, settings())
 
     with pytest.raises(StoreFailed):
         await orders.submit([order_request(cause="d-other0000")])
@@ -417,10 +434,88 @@ async def test_protection_goes_with_an_entry_whose_answer_was_lost(room: Room) -
     intents = (open_order(entry, OrderStatus.INTENT), open_order(stop, OrderStatus.INTENT))
     room.start(DeskState(portfolio=portfolio(orders=intents)))
 
-    await OrderManager(room.writer, room.journal, venue, room.store, room.clock, ExecutionSettings()).submit(
+    await OrderManager(room.writer, room.journal, venue, room.store, room.clock, settings()).submit(
         [entry, stop]
     )
 
     assert await venue.lookup(stop) is not None
     statuses = {o.request.client_id: o.status for o in room.writer.state.portfolio.orders}
     assert statuses[entry.client_id] is OrderStatus.UNKNOWN
+
+
+# --- a person's orders ---
+
+
+def seen_room(room: Room) -> Room:
+    """The desk has looked at the market a moment ago, and holds nothing."""
+    room.start(DeskState(portfolio=portfolio()))
+    seen = replace(cycle_record("no_signal", at=CLOSE), observation=observation())
+    room.journal.add([seen])
+    room.writer.sequence = room.journal.count()
+    return room
+
+
+async def test_a_wish_to_buy_is_written_down_reviewed_and_sent(room: Room) -> None:
+    room = seen_room(room)
+    buy = replace(wish(CommandKind.ENTER, instrument=INSTRUMENT), quantity=Decimal(5))
+
+    outcome = await room.desk.submit(buy)
+    again = await room.desk.submit(buy)
+
+    assert outcome.accepted, outcome.text
+    assert outcome.text.startswith("buying 5 SP500 at the next price, stop ")
+    assert (again.accepted, again.text) == (True, outcome.text)
+    (decided,) = [each for each in room.written(CycleRecord) if each.wish is not None]
+    assert (decided.id, decided.wish and decided.wish.by) == (outcome.record, "me")
+    assert [o.request.leg for o in room.writer.state.portfolio.orders] == ["e", "s", "t"]
+    assert room.writer.state.portfolio.plans.keys() == {decided.id}
+
+
+async def test_a_wish_that_is_too_big_is_refused_with_the_numbers(room: Room) -> None:
+    room = seen_room(room)
+    buy = replace(wish(CommandKind.ENTER, instrument=INSTRUMENT), quantity=Decimal(5000))
+
+    outcome = await room.desk.submit(buy)
+
+    assert not outcome.accepted
+    assert re.match(
+        r"refused by order value: 6[.\d]+ share, must be <= 0.25 \(risk.max_order_value\)", outcome.text
+    ), outcome.text
+    assert room.writer.state.portfolio.orders == ()
+
+
+async def test_what_was_never_looked_at_cannot_be_bought(room: Room) -> None:
+    room.start(DeskState(portfolio=portfolio()))
+
+    outcome = await room.desk.submit(wish(CommandKind.ENTER, instrument=INSTRUMENT))
+
+    assert (outcome.accepted, outcome.text) == (
+        False,
+        f"nothing was bought: {INSTRUMENT} was never looked at",
+    )
+
+
+@pytest.mark.parametrize(
+    ("much", "sold"),
+    [
+        ({}, "12.5"),
+        ({"quantity": Decimal(2)}, "2"),
+        ({"amount": Decimal(6000)}, "4.838"),
+        ({"quantity": Decimal("0.0001")}, "0.001"),
+    ],
+)
+async def test_all_or_a_part_of_a_position_may_be_closed(
+    holding: Room, much: dict[str, Decimal], sold: str
+) -> None:
+    outcome = await holding.desk.submit(replace(wish(CommandKind.CLOSE, instrument=INSTRUMENT), **much))
+
+    assert outcome.accepted, outcome.text
+    (order,) = [o for o in holding.writer.state.portfolio.orders if o.request.leg == "x"]
+    assert order.request.quantity == Decimal(sold)
+
+
+@pytest.mark.parametrize("number", ["-1", "NaN", "Infinity", "1e16"])
+def test_no_wish_carries_a_number_that_is_none(number: str) -> None:
+    for name in ("quantity", "amount"):
+        with pytest.raises(BadQuestion, match=f"{name} must be a number from 0"):
+            Command(CommandKind.ENTER, "me", "console", "1", **{name: Decimal(number)})
