@@ -58,6 +58,16 @@ class Disk:
         self._written(stored)
         return stored
 
+    def cut(self, newest: int) -> None:
+        """Lose the newest records, as a disk does that was not told to flush."""
+        for _ in range(min(newest, len(self.records))):
+            lost, filters = self.records.pop(), self._columns.pop()
+            self._at_ms.pop()
+            del self._by_id[lost.record.id]
+            self._of_kind[filters.kind].pop()
+            if filters.client_id:
+                self._of_order[filters.client_id].pop()
+
     def get(self, record_id: str) -> StoredRecord | None:
         """By id."""
         return self._by_id.get(record_id)

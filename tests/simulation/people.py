@@ -28,7 +28,11 @@ class People:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._asked = 0
+        self._resumes = -1.0
+        self._asked_at: dict[str, float] = {}
         self.answered: list[Answered] = []
+        self.halted = ""
+        """The halt that somebody was told of, until somebody asks for it to end."""
 
     def begin(self, until: float) -> None:
         """Draw what will be asked for, and when."""
@@ -74,6 +78,10 @@ class People:
     async def _ask(self, command: Command) -> None:
         """Until there is an answer; whoever sees the desk die asks again with the same key, or gives up."""
         world = self._world
+        if command.kind is CommandKind.RESUME:
+            self.halted = ""
+            self._resumes = world.now
+        self._asked_at[command.key] = world.now
         while True:
             life = world.life
             if not life.ready or not life.alive:
@@ -82,12 +90,18 @@ class People:
             outcome = await self._submitted(life, command)
             if outcome is not None:
                 world.note("answered", command.key, outcome.accepted)
+                if command.kind in (CommandKind.KILL, CommandKind.FLATTEN) and not self._resumed(command):
+                    self.halted = "flatten" if "flatten" in (command.kind, self.halted) else "kill"
                 if outcome.record:
                     self.answered.append(Answered(world.now, command, outcome))
                 return
             if not world.faults.over and world.chance.random() < 0.3:
                 return
             await pause(1.0)
+
+    def _resumed(self, command: Command) -> bool:
+        """Whether somebody asked to resume after this was asked for: then either may have come first."""
+        return self._resumes >= self._asked_at[command.key]
 
     async def _submitted(self, life: "Life", command: Command) -> Outcome | None:
         world = self._world
@@ -118,6 +132,7 @@ class People:
             for state in (TradingState.REDUCING, TradingState.ACTIVE):
                 if world.disk.row.state is TradingState.ACTIVE:
                     return
+                self.halted, self._resumes = "", world.now
                 change_halt(world.disk, world.now, state, "cli", "elsewhere", world.moment())
                 world.note("row", state)
                 await pause(world.chance.uniform(1, 10))

@@ -100,6 +100,8 @@ class Watch:
             return
         if world.disk.row.state is not TradingState.ACTIVE:
             world.report("I6", f"{request.client_id} adds risk, and the desk is {world.disk.row.state}")
+        if world.people.halted:
+            world.report("I6", f"{request.client_id} adds risk after a {world.people.halted}")
         if self._holds:
             world.report("I8", f"{request.client_id} was sent under a hold: {', '.join(self._holds)}")
         late = (world.moment() - request.placed_at).total_seconds()
@@ -162,6 +164,8 @@ class Watch:
         state = DeskState(portfolio=Portfolio(cash=world.settings.desk.cash))
         for stored in world.disk.records:
             state = apply(state, stored.record)
+            if isinstance(stored.record, FillRecord):
+                self._planned(state, stored.record)
         world.life.alive = True
         again = rebuild(world.life._journal, world.settings).state
         if (again.portfolio, again.risk) != (state.portfolio, state.risk):
@@ -170,6 +174,12 @@ class Watch:
         if engine is not None and engine.writer.state.portfolio != state.portfolio:
             world.report("I2", "the desk stands elsewhere than its journal")
         return state
+
+    def _planned(self, state: DeskState, record: FillRecord) -> None:
+        """What the desk bought it bought with a plan: a stop, a target and a last bar."""
+        position = state.portfolio.position(record.fill.instrument)
+        if position is not None and position.expires_bars > 1000:
+            self._world.report("I14", f"{record.fill.client_id} made a position that nobody planned")
 
     def _trades(self) -> None:
         mine = {trade.id: trade for trade in self._world.exchange.trades if is_ours(trade.client_id)}
@@ -236,6 +246,8 @@ class Watch:
             world.report(
                 "I6", f"flattened, and {', '.join(p.instrument for p in portfolio.positions)} is held"
             )
+        if world.people.halted == "flatten" and portfolio.positions:
+            world.report("I6", "somebody was told that all is closed, and it is not")
         for position in portfolio.positions:
             rules = world.exchange.instruments[position.instrument]
             needed = whole_lots(rules, position.quantity)
