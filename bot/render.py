@@ -45,6 +45,8 @@ def fill_line(record: FillRecord, cycle: CycleRecord | None) -> str:
 
 
 def _entry_reason(cycle: CycleRecord | None) -> str:
+    if cycle is not None and cycle.wish is not None:
+        return f"{cycle.wish.by} asked for it"
     if cycle is None or cycle.result.forecast is None:
         return "a planned entry"
     forecast = cycle.result.forecast

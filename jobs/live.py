@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -142,9 +141,9 @@ def with_rules(settings: Settings, rules: dict[str, Rules]) -> Settings:
         kept.append(
             replace(
                 instrument,
-                tick=told.tick,
-                lot=max(told.lot, told.min_quantity) if told.min_quantity % told.lot else told.lot,
-                min_notional=max(told.min_notional, Decimal(0)),
+                tick=told.tick.normalize(),
+                lot=told.lot.normalize(),
+                min_notional=told.min_notional.normalize(),
             )
         )
     return replace(settings, desk=replace(settings.desk, instruments=tuple(kept)))

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 
+from msgspec.structs import replace
+
 from configs.schema.settings import Settings
 from engine.core.accounting.settle import order_record, sighted
 from engine.core.domain.errors import StoreFailed, VenueDown
 from engine.core.domain.ids import fill_id
-from engine.core.domain.order import OrderRequest, OrderStatus, Submission
+from engine.core.domain.order import SENDING, OrderRequest, OrderStatus, Submission
 from engine.core.domain.records import OrderRecord, Record
 from engine.core.domain.risk import TradingState
 from engine.core.domain.venue import Sighting
@@ -64,15 +66,17 @@ class OrderManager:
 
     async def send_due(self, request: OrderRequest, why: str) -> OrderStatus:
         """Send an order that only reduces. It is unknown, durably, before it leaves: a crash now must look it up."""
-        await self._writer.write([self._record(request, Submission(OrderStatus.UNKNOWN, why or "sending"))])
+        await self._writer.write([self._record(request, Submission(OrderStatus.UNKNOWN, SENDING))])
         answer = await self._send(request)
+        if answer.status is OrderStatus.ACCEPTED:
+            answer = replace(answer, reason=why)
         if answer.status is not OrderStatus.UNKNOWN:
             await self._write([self._record(request, answer)])
         return answer.status
 
     async def drop(self, request: OrderRequest, why: str) -> None:
         """Give up an order that was never sent."""
-        await self._writer.write([self._record(request, Submission(OrderStatus.EXPIRED, why))])
+        await self._writer.write([self._record(request, Submission(OrderStatus.CANCELLED, why))])
 
     async def open(self, request: OrderRequest, why: str) -> None:
         """Write an order down that a later step sends."""

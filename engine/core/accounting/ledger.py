@@ -47,7 +47,7 @@ def place(portfolio: Portfolio, record: CycleRecord) -> Portfolio:
     if not result.orders or proposal.action != "enter":
         return portfolio
     assert proposal.stop is not None and proposal.target is not None and forecast is not None
-    votes = {vote.source: vote.contribution for vote in forecast.votes}
+    votes = {vote.source: vote.contribution for vote in forecast.votes} if record.wish is None else {}
     plan = EntryPlan(proposal.stop, proposal.target, proposal.max_bars, votes)
     return replace(portfolio, plans=portfolio.plans | {record.id: plan})
 
@@ -109,7 +109,7 @@ def apply_fill(portfolio: Portfolio, fill: Fill) -> tuple[Portfolio, TradeRecord
 def dust_trade(position: Position, at: datetime) -> TradeRecord:
     """The end of a position whose rest is too little to be sold: it is written off at nothing, and kept in mind."""
     return replace(
-        _ended(position, position.side, at, "dust", ""),
+        _ended(position, position.side, at, position.left_by or "dust", position.left_order),
         dust=abs(position.quantity),
     )
 
@@ -174,6 +174,8 @@ def _leave(portfolio: Portfolio, position: Position, fill: Fill) -> tuple[Portfo
         fees=position.fees + fill.fee,
         slippage=position.slippage + _slippage(fill),
         realised=position.realised + earned,
+        left_by=fill.reason,
+        left_order=fill.client_id,
     )
     if rest:
         return replace(portfolio, positions=_with(portfolio.positions, position)), None

@@ -89,6 +89,10 @@ def moved(current: OrderStatus, new: OrderStatus) -> OrderStatus:
     return new
 
 
+SENDING = "sending"
+"""The reason of a record that an order is unknown because it is just about to leave."""
+
+
 class OrderRequest(msgspec.Struct, frozen=True):
     """What is to be sent. `price` is the trigger of a stop or the worst price of a limit; None for market.
 

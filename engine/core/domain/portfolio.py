@@ -14,7 +14,7 @@ class Position(msgspec.Struct, frozen=True):
     `stop`, `target` and `expires_bars` were fixed at entry; `best` is the best close since. `entered` and
     `entered_value` are what all entry fills bought; `votes` are the contributions that opened it. `attempts` counts
     the orders that the desk made to protect or close it beside those of its decisions, `refusals` the protection that
-    the venue would not take.
+    the venue would not take. `left_by` and `left_order` are the reason and the order of the newest exit fill.
     """
 
     trade: str
@@ -36,6 +36,8 @@ class Position(msgspec.Struct, frozen=True):
     votes: dict[str, float] = {}
     attempts: int = 0
     refusals: int = 0
+    left_by: str = ""
+    left_order: str = ""
 
     @property
     def side(self) -> Side:

@@ -71,7 +71,7 @@ def size_as_wished(quantity: Decimal, close: float, portfolio: Portfolio, instru
     """What a person asked for, in whole lots. The review has its limits all the same."""
     whole, equity = whole_lots(instrument, quantity), float(portfolio.equity)
     before, after = ((float(q) * close / equity if equity > 0 else 0.0) for q in (quantity, whole))
-    step = SizingStep("wish", before, after, whole < quantity, f"asked for {quantity:f}")
+    step = SizingStep("wish", before, after, whole < quantity, f"asked for {float(quantity):.8g}")
     return Size(whole, after, "wish", (step,))
 
 

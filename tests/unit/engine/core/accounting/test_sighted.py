@@ -180,14 +180,14 @@ def test_dust_ends_the_trade_at_a_loss_of_its_worth_and_is_kept_in_mind() -> Non
         0
     ]
     out = resting("x", Side.SELL, "9.9").request
-    sold = traded(Side.SELL, "9.9", "110", leg="x")
+    sold = traded(Side.SELL, "9.9", "110", leg="x", reason="command")
     state = sighted(bought, out, Sighting(FILLED, Decimal("9.9"), (sold,)), NOTHING, CLOSE)[0]
     (rest,) = state.portfolio.positions
 
     trade = dust_trade(rest, CLOSE)
     after = apply(state, trade)
 
-    assert (trade.dust, trade.exit_reason, trade.quantity) == (Decimal("0.1"), "dust", 10)
+    assert (trade.dust, trade.exit_reason, trade.quantity) == (Decimal("0.1"), "command", 10)
     assert trade.net == Decimal("1089") - 1000 == after.portfolio.cash - EMPTY.cash
     assert after.portfolio.positions == ()
     assert after.portfolio.dust == {rest.instrument: Decimal("0.1")}
