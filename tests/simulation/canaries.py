@@ -265,11 +265,11 @@ def _never_forgets(stack: ExitStack) -> None:
 def _a_restart_ends_the_halt(stack: ExitStack) -> None:
     begin = Control.__init__
 
-    def fresh(self: Control, writer: Any, journal: Any, store: Any, orders: Any, clock: Any) -> None:
+    def fresh(self: Control, writer: Any, journal: Any, store: Any, orders: Any, clock: Any, who: Any) -> None:
         if store.halt().state is not TradingState.ACTIVE:
             store.set_halt(TradingState.ACTIVE, "start", "initial_state", clock.now())
         writer.state = replace(writer.state, risk=replace(writer.state.risk, trading=TradingState.ACTIVE))
-        begin(self, writer, journal, store, orders, clock)
+        begin(self, writer, journal, store, orders, clock, who)
 
     _instead(stack, Control, "__init__", fresh)
 

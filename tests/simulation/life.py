@@ -108,7 +108,8 @@ class Life:
             NoPredictor(),
             SimVenue(self),
         )
-        first_bar = world.market.origin - WARM_UP * MINUTE
+        # A live desk does not trade what it missed; the first one learns from a few bars first.
+        first_bar = world.moment() if self.number > 1 else world.market.origin - WARM_UP * MINUTE
         engine = await assemble(outside, world.settings, pace=_no_pace, after=_no_report, first_bar=first_bar)
         while True:
             try:

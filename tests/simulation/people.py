@@ -1,6 +1,7 @@
 """People: they halt, resume, flatten and close when they please, twice when unsure, and again after a crash."""
 
 import asyncio
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
@@ -12,6 +13,8 @@ from tests.simulation.loop import pause
 if TYPE_CHECKING:
     from tests.simulation.life import Life
     from tests.simulation.world import World
+
+KINDS = (CommandKind.CLOSE, CommandKind.CLOSE, CommandKind.ENTER, CommandKind.KILL, CommandKind.FLATTEN)
 
 
 class Answered(NamedTuple):
@@ -39,16 +42,14 @@ class People:
         chance = self._world.chance
         for _ in range(chance.choice((0, 0, 1, 1, 2, 3))):
             at = chance.uniform(5, until - 20)
-            kind = chance.choice(
-                (CommandKind.CLOSE, CommandKind.CLOSE, CommandKind.KILL, CommandKind.FLATTEN)
-            )
+            kind = chance.choice(KINDS)
             if chance.random() < 0.2:
                 self._at(at, self._other_process(until))
                 continue
             self._at(at, self._ask(self._command(kind)))
             if chance.random() < 0.3:
                 self._at(at, self._ask_twice(self._command(kind)))
-            if kind is not CommandKind.CLOSE and chance.random() < 0.75:
+            if kind in (CommandKind.KILL, CommandKind.FLATTEN) and chance.random() < 0.75:
                 self._at(at + chance.uniform(5, 50), self.resume())
 
     def _at(self, second: float, work) -> None:  # type: ignore[no-untyped-def]
@@ -72,8 +73,11 @@ class People:
     def _command(self, kind: CommandKind) -> Command:
         self._asked += 1
         names = self._world.market.names
-        instrument = self._world.chance.choice(names) if kind is CommandKind.CLOSE else ""
-        return Command(kind, "me", "chat", f"{kind}-{self._asked}", instrument, "because")
+        chance = self._world.chance
+        instrument = chance.choice(names) if kind in (CommandKind.CLOSE, CommandKind.ENTER) else ""
+        amount = Decimal(chance.choice((0, 0, 3000))) if instrument else Decimal(0)
+        key = f"{kind}-{self._asked}"
+        return Command(kind, "me", "chat", key, instrument, "because", amount=amount)
 
     async def _ask(self, command: Command) -> None:
         """Until there is an answer; whoever sees the desk die asks again with the same key, or gives up."""

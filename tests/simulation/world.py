@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from configs.schema.desk import Instrument
 from configs.schema.execution import ExecutionSettings
 from configs.schema.settings import Settings
+from configs.schema.venue import VenueSettings
 from tests.desks import brisk
 from tests.simulation.disk import Disk
 from tests.simulation.exchange import MONEY, Exchange
@@ -255,12 +256,12 @@ def settings_of(chance: Random) -> Settings:
         timeframe="1m",
         instruments=tuple(Instrument(name=name, lot=Decimal(lot)) for name in names),
     )
-    execution = ExecutionSettings(
-        fee_bps=10.0,
-        answer_s=chance.choice((3.0, 6.0, 10.0)),
+    execution = ExecutionSettings(fee_bps=10.0, entry_expires_s=chance.choice((20.0, 40.0)))
+    venue = VenueSettings(
+        kind="binance",
+        request_timeout_s=chance.choice((1.0, 2.0, 3.5)),
         poll_s=1.0,
         reconcile_s=chance.choice((5.0, 10.0, 20.0)),
-        entry_expires_s=chance.choice((20.0, 40.0)),
     )
     decision = replace(settings.decision, stop_atr=0.6, target_atr=0.5)
-    return replace(settings, desk=desk, execution=execution, decision=decision)
+    return replace(settings, desk=desk, execution=execution, decision=decision, venue=venue)
