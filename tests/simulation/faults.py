@@ -32,6 +32,7 @@ RATES: dict[str, tuple[float, float]] = {
 # Stretches of time: how many at most, and how long at most.
 SPANS: dict[str, tuple[int, float]] = {
     "venue down": (2, 40.0),
+    "told to wait": (2, 30.0),
     "disk full": (2, 20.0),
     "clock wrong": (1, 60.0),
 }

@@ -156,3 +156,4 @@ class People:
         if world.wants_to_trade:
             while engine.writer.state.risk.trading is not TradingState.ACTIVE and world.life.alive:
                 await self._ask(self._command(CommandKind.RESUME))
+                await pause(0.5)

@@ -41,7 +41,7 @@ class SimVenue:
         world, faults = self._world, self._world.faults
         world.watch.sent(order)
         world.note("submit", order.client_id)
-        if faults.during("venue down", world.now) or faults.hit("never left"):
+        if self._down() or faults.hit("never left"):
             await pause(0.05)
             return Submission(OrderStatus.EXPIRED, "the venue could not be reached")
         travel = world.chance.uniform(0.01, 0.3)
@@ -67,7 +67,7 @@ class SimVenue:
         await self._life.passage("before a cancel")
         world, faults = self._world, self._world.faults
         world.note("cancel", order.client_id)
-        if faults.during("venue down", world.now) or faults.hit("cancel lost"):
+        if self._down() or faults.hit("cancel lost"):
             return await self._unanswered()
         travel = world.chance.uniform(0.01, 0.3)
         answer = await self._asked(
@@ -117,6 +117,11 @@ class SimVenue:
         await self._life.passage("after the account")
         return Account(balances, orders, fills)
 
+    def unwell(self) -> str:
+        """While it is to be left alone, it says so and answers nothing."""
+        silent = self._world.faults.during("told to wait", self._world.now)
+        return "429: nothing is sent for a while" if silent else ""
+
     async def clock_offset(self) -> float:
         """Its clock is right but for a while."""
         await self._reached("clock")
@@ -133,8 +138,11 @@ class SimVenue:
         world, faults = self._world, self._world.faults
         slow = faults.hit("slow answer")
         await pause(world.chance.uniform(2, 25) if slow else world.chance.uniform(0.005, 0.05))
-        if faults.during("venue down", world.now) or faults.hit("lookup fails"):
+        if self._down() or faults.hit("lookup fails"):
             raise VenueDown("503 Service Unavailable")
+
+    def _down(self) -> bool:
+        return bool(self.unwell()) or self._world.faults.during("venue down", self._world.now)
 
     async def _unanswered(self) -> Submission:
         await pause(self._world.chance.uniform(0.5, 15))

@@ -41,6 +41,7 @@ class Watch:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._written: set[str] = set()
+        self._sent: set[str] = set()
         self._last: dict[str, OrderStatus] = {}
         self._holds: dict[str, str] = {}
         self.fills: dict[str, FillRecord] = {}
@@ -80,7 +81,8 @@ class Watch:
                 self._world.report(
                     "I4", f"{client_id} is {record.status} in the books, {placed.status} in truth"
                 )
-            if placed is None and record.status in (OrderStatus.FILLED, OrderStatus.CANCELLED):
+            done = (OrderStatus.FILLED, OrderStatus.CANCELLED)
+            if placed is None and record.status in done and client_id in self._sent:
                 self._world.report("I4", f"{client_id} is {record.status} in the books and never was there")
 
     def _fill(self, record: FillRecord) -> None:
@@ -92,6 +94,7 @@ class Watch:
     def sent(self, request: OrderRequest) -> None:
         """An order leaves the desk now."""
         world = self._world
+        self._sent.add(request.client_id)
         if request.client_id not in self._written:
             world.report("I1", f"{request.client_id} was sent and is not written down")
         if world.exchange.accepted.get(request.client_id):
