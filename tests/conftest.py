@@ -52,6 +52,26 @@ def _closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect_ex", refuse_or(connect_ex))
 
 
+# --- Figures --------------------------------------------------------------------------------------
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What the simulation has run through, over all workers: a number that nobody sees is a number that falls."""
+    told = [
+        value
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        for name, value in getattr(report, "user_properties", ())
+        if name == "simulation" and report.when == "call"
+    ]
+    if told:
+        from tests.simulation.run import lines  # loads the engine: only where there is something to show
+
+        terminalreporter.section("simulation")
+        for line in lines(told):
+            terminalreporter.write_line(line)
+
+
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from engine.core.domain.errors import Refused, StoreFailed
 from engine.core.domain.risk import TradingState
 from tests.simulation.disk import change_halt
 from tests.simulation.loop import pause
+from tests.simulation.market import BAR_S
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
@@ -42,6 +43,8 @@ class People:
         chance = self._world.chance
         for _ in range(chance.choice((0, 0, 1, 1, 2, 3))):
             at = chance.uniform(5, until - 20)
+            if chance.random() < 0.5:  # just when bars close and orders leave
+                at = round(at / BAR_S) * BAR_S + chance.uniform(0, 3)
             kind = chance.choice(KINDS)
             if chance.random() < 0.2:
                 self._at(at, self._other_process(until))
@@ -51,6 +54,9 @@ class People:
                 self._at(at, self._ask_twice(self._command(kind)))
             if kind in (CommandKind.KILL, CommandKind.FLATTEN) and chance.random() < 0.75:
                 self._at(at + chance.uniform(5, 50), self.resume())
+
+        if chance.random() < 0.3:
+            self._at(chance.uniform(5, until), self._accept())
 
     def _at(self, second: float, work) -> None:  # type: ignore[no-untyped-def]
         async def later() -> None:
@@ -141,18 +147,32 @@ class People:
                 world.note("row", state)
                 await pause(world.chance.uniform(1, 10))
 
+    async def _accept(self) -> bool:
+        """Somebody says that what does not add up is theirs; at any moment, whether or not anything does not."""
+        life = self._world.life
+        if life.engine is None or not life.alive:
+            return False
+        engine = life.engine
+
+        async def accept() -> bool:
+            async with engine.desk.turn:
+                return await engine.reconciler.accept("me")
+
+        task = asyncio.get_running_loop().create_task(accept(), context=life.context.copy())
+        await asyncio.wait({task, life.gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done() or task.cancelled() or task.exception() is not None:
+            return False
+        return task.result()
+
     async def make_up(self) -> None:
         """When the faults are over: say what is theirs, and mostly let the desk trade again."""
         world = self._world
         await pause(22)
         while world.life.engine is None or not world.life.ready:
             await pause(1)
-        engine = world.life.engine
-        accepted = False
-        while not accepted and world.life.alive:
-            async with engine.desk.turn:
-                accepted = await engine.reconciler.accept("me")
+        while not await self._accept():
             await pause(1)
+        engine = world.life.engine
         if world.wants_to_trade:
             while engine.writer.state.risk.trading is not TradingState.ACTIVE and world.life.alive:
                 await self._ask(self._command(CommandKind.RESUME))

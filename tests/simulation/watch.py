@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.domain.commands import CommandKind
 from engine.core.domain.instrument import whole_lots
-from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side
+from engine.core.domain.order import OrderRequest, OrderStatus, Side
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import (
     CommandRecord,
@@ -15,6 +15,7 @@ from engine.core.domain.records import (
     FillRecord,
     IncidentRecord,
     OrderRecord,
+    TradeRecord,
     encode,
 )
 from engine.core.domain.risk import TradingState
@@ -26,7 +27,8 @@ from tests.simulation.exchange import MONEY, is_ours
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-LATEST_S = 1.0
+BARE_S, BARE_CALM_S = 150.0, 35.0
+"""So long a position may be without protection: while things go wrong, and once they do not."""
 ROOM = 1.2
 """The market moves between a decision and its fill: limits are checked with so much room."""
 EXACT = Decimal("0.00000001")
@@ -42,6 +44,8 @@ class Watch:
         self._world = world
         self._written: set[str] = set()
         self._sent: set[str] = set()
+        self._bare: dict[str, float] = {}
+        self._dust: dict[str, Decimal] = {}
         self._last: dict[str, OrderStatus] = {}
         self._holds: dict[str, str] = {}
         self.fills: dict[str, FillRecord] = {}
@@ -68,6 +72,8 @@ class Watch:
             self._order(record)
         elif isinstance(record, FillRecord):
             self._fill(record)
+        elif isinstance(record, TradeRecord) and record.dust:
+            self._dust[record.instrument] = self._dust.get(record.instrument, Decimal(0)) + record.dust
 
     def _order(self, record: OrderRecord) -> None:
         client_id = record.request.client_id
@@ -111,6 +117,36 @@ class Watch:
         if late > world.settings.execution.entry_expires_s:
             world.report("I8", f"{request.client_id} was decided {late:.0f} s ago")
         self._exposure(request)
+
+    def second(self) -> None:
+        """What is held and neither protected nor being closed is so for a short time only."""
+        world, exchange = self._world, self._world.exchange
+        for name, rules in exchange.instruments.items():
+            base = base_of(name)
+            owned = exchange.balances[base] - exchange.theirs[base] - self._dust.get(name, Decimal(0))
+            bare = whole_lots(rules, owned) - self._cover(name)
+            if bare * world.price(name) < rules.min_notional:
+                self._bare.pop(name, None)
+                continue
+            since = self._bare.setdefault(name, world.now)
+            calm = world.now - world.safety_s
+            if world.now - since > BARE_S or BARE_CALM_S < calm and BARE_CALM_S < world.now - since:
+                world.report("I14", f"{bare} {name} has been bare for {world.now - since:.0f} s")
+                del self._bare[name]
+
+    def _cover(self, name: str) -> Decimal:
+        """What rests or trades at the exchange to sell it."""
+        return sum(
+            (
+                placed.rest
+                for placed in self._world.exchange.orders
+                if placed.open
+                and placed.request.instrument == name
+                and placed.request.side is Side.SELL
+                and is_ours(placed.request.client_id)
+            ),
+            Decimal(0),
+        )
 
     def accepted(self, request: OrderRequest) -> None:
         """An order has reached the exchange."""
@@ -160,7 +196,9 @@ class Watch:
 
     def fingerprint(self) -> Iterator[bytes]:
         """All that the desk wrote, to the last byte."""
-        return (encode(stored.record) for stored in self._world.disk.records[-40:])
+        newest = None if self._world.told else 20
+        records = self._world.disk.records
+        return (encode(stored.record) for stored in records[-(newest or len(records)) :])
 
     def _state(self) -> DeskState:
         world = self._world
@@ -220,7 +258,7 @@ class Watch:
             if abs(gap) > EXACT:
                 self._world.report("I2", f"the account has {gap:+f} {asset} beside the ledger")
             other = exchange.theirs[asset] - portfolio.external.get(asset, Decimal(0))
-            if abs(other) > Decimal("0.02") and not self._holds and not self._world._calm_people:
+            if abs(other) > Decimal("0.02") and not self._holds and self._world.with_people:
                 self._world.report("I2", f"{other:+f} {asset} from outside is not in the books")
 
     def _commands(self, state: DeskState) -> None:
@@ -252,17 +290,7 @@ class Watch:
         for position in portfolio.positions:
             rules = world.exchange.instruments[position.instrument]
             needed = whole_lots(rules, position.quantity)
-            cover = sum(
-                (
-                    placed.rest
-                    for placed in world.exchange.orders
-                    if placed.open
-                    and placed.request.instrument == position.instrument
-                    and placed.request.side is Side.SELL
-                    and placed.request.type in (OrderType.STOP, OrderType.MARKET)
-                ),
-                Decimal(0),
-            )
+            cover = self._cover(position.instrument)
             if (needed - cover) * world.price(position.instrument) >= rules.min_notional:
                 world.report(
                     "I14", f"{needed} {position.instrument} is held, {cover} of it is protected or closing"
@@ -291,19 +319,3 @@ class Watch:
         for name in ("loop", "tend", "reconcile", "clock", "data", "lag"):
             if name not in names:
                 world.report("I14", f"the task {name} has ended")
-
-
-def replays(records: list[StoredRecord]) -> tuple[str, ...]:
-    """Decisions taken again from the records that do not come out the same."""
-    from jobs.replay_day import replay
-
-    again = replay(records)
-    return again.first_mismatches if again.mismatches else ()
-
-
-def read_again(records: list[StoredRecord]) -> int:
-    """How many records do not survive being written as JSON and read again."""
-    from engine.core.domain.records import decode
-
-    return sum(decode(encode(stored.record)) != stored.record for stored in records)
-

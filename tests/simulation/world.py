@@ -58,13 +58,13 @@ class World:
         *,
         die_at: int | None = None,
         only: frozenset[str] | None = None,
-        calm_people: bool = False,
+        people: bool = True,
         told: bool = False,
     ) -> None:
         self.seed = seed
         self.chance = Random(seed)
         self.loop = SimLoop()
-        self.safety_s = self.chance.uniform(240, 360) if only is None else 190.0
+        self.safety_s = self.chance.uniform(240, 360) if only is None else 110.0
         self.frozen_from = self.safety_s + CALM_S
         self.faults = Faults(self.chance, self.safety_s, only)
         self.settings = settings_of(self.chance)
@@ -81,8 +81,8 @@ class World:
         self.spots: list[str] = []
         self.passages = 0
         self._die_at = die_at
-        self._told = told
-        self._calm_people = calm_people
+        self.told = told
+        self.with_people = people
         self._counts: Counter[str] = Counter()
         self._hash = blake2b(digest_size=16)
         self._own = Tasks()
@@ -127,7 +127,7 @@ class World:
         """One line of the trace."""
         line = f"{self.now:10.4f} " + " ".join(map(str, words))
         self._hash.update(line.encode())
-        if self._told:
+        if self.told:
             self.lines.append(line)
 
     def report(self, invariant: str, text: str) -> None:
@@ -143,7 +143,9 @@ class World:
         if self._die_at is not None:
             dies = self.passages == self._die_at
         else:
-            dies = self.faults.hit("crash" if life.ready else "crash while starting")
+            order = "submit" in name or "cancel" in name
+            rate = "crash" if life.ready else "crash while starting"
+            dies = self.faults.hit("crash at an order" if order else rate)
         if dies:
             self.spots.append(name)
             self.note("CRASH", name)
@@ -208,12 +210,12 @@ class World:
         self._begin_account()
         self._start()
         self.spawn(self._seconds())
-        if not self._calm_people:
+        if self.with_people:
             self.people.begin(self.safety_s)
         await pause(self.safety_s)
         self.faults.over = True
         self.note("the faults are over")
-        if not self._calm_people:
+        if self.with_people:
             self.spawn(self.people.make_up())
         await pause(CALM_S + QUIET_S)
 
@@ -230,6 +232,7 @@ class World:
         while True:
             await pause(1.0)
             self.exchange.tick()
+            self.watch.second()
             if self.faults.hit("somebody else"):
                 self.exchange.meddle()
 
