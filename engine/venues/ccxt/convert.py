@@ -130,11 +130,19 @@ def symbol_of(instrument: str) -> str:
 # --- Reading --------------------------------------------------------------------------------------
 
 
+def parsed(body: bytes) -> Any:
+    """The body as JSON: one value, whole, not too deep; else BadData."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise BadData("the venue's answer cannot be read") from None
+
+
 def read(payload: Any, kind: type[Kind]) -> Kind:
     """The payload as `kind`, every field of its type and within its bounds; else BadData."""
     try:
         return msgspec.convert(payload, kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
         raise BadData(f"the venue's answer is malformed: {printable(str(error))}") from None
 
 
@@ -364,9 +372,13 @@ def order_answer(payload: Any, request: OrderRequest) -> VenueOrder:
     return order
 
 
+class _Named(msgspec.Struct, frozen=True):
+    symbol: Annotated[str, Meta(max_length=64)]  # of another instrument, and those have names of all kinds
+
+
 def open_order(payload: Any, names: Mapping[str, str]) -> OpenOrder | None:
     """One order that rests there, None if it is in none of our instruments."""
-    name = names.get(payload["symbol"]) if isinstance(payload, dict) and "symbol" in payload else None
+    name = names.get(read(payload, _Named).symbol)
     if name is None:
         return None
     order = read(payload, VenueOrder)

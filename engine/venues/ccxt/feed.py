@@ -121,6 +121,7 @@ class CcxtFeed:
         since: float | None = None
         async for attempt in self._patiently():
             with attempt:
+                await self._until_heard()
                 await self._measure_clock_now_and_then()
                 latest = self._floor(self._venue_ms() - self._delay_ms)
                 target = min(latest, cursor + AT_ONCE * self._step_ms)
@@ -164,6 +165,7 @@ class CcxtFeed:
             "startTime": max(start_ms, 0),
             "limit": PAGE,
         }
+        await self._until_heard()
         now_ms = self._venue_ms() - self._delay_ms
         try:
             told = candles(await self._rest.ask(KLINES, asked), name, self._step_ms, now_ms)
@@ -206,6 +208,12 @@ class CcxtFeed:
         while (left_ms := ms - self._venue_ms()) > 0:  # noqa: ASYNC110 - nobody is there to set an event
             await asyncio.sleep(min(left_ms / 1000, self._poll_s))
 
+    async def _until_heard(self) -> None:
+        """Wait while the venue demands silence."""
+        budget = self._rest.budget
+        while (until := budget.silent_until) is not None:
+            await asyncio.sleep(min(until - self._clock.monotonic(), self._poll_s))
+
     async def _measure_clock_now_and_then(self) -> None:
         if self._rest.clock_age_s() >= CLOCK_S:
             await self._rest.measure_clock()
@@ -213,7 +221,7 @@ class CcxtFeed:
     # --- Patience -----------------------------------------------------------------------------------
 
     def _patiently(self, attempts: int = 0) -> AsyncRetrying:
-        """Ask again after any failure: longer and longer apart, at random, and not while the venue demands silence."""
+        """Ask again after any failure, longer and longer apart, at random."""
         return AsyncRetrying(
             retry=retry_if_exception_type(VenueDown),
             stop=stop_after_attempt(attempts) if attempts else stop_never,
@@ -227,10 +235,8 @@ class CcxtFeed:
         if isinstance(error, _NotYet):
             return self._poll_s
         self._count("failed", str(error), logging.DEBUG if state.attempt_number > 1 else logging.WARNING)
-        silent = self._rest.budget.silent_until
         longest = max(LONGEST_WAIT_S, self._poll_s)
-        jittered = wait_random_exponential(multiplier=self._poll_s, max=longest, min=self._poll_s / 2)(state)
-        return jittered if silent is None else jittered + silent - self._clock.monotonic()
+        return wait_random_exponential(multiplier=self._poll_s, max=longest, min=self._poll_s / 2)(state)
 
     def _count(self, what: str, why: str, level: int = logging.WARNING) -> None:
         self.counts[what] += 1

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any, NamedTuple
 
-import msgspec
-
 from configs.schema.venue import VenueSettings
 from configs.secrets import Keys
 from engine.core.domain.errors import BadData, VenueDown
@@ -24,6 +22,7 @@ from engine.venues.ccxt.convert import (
     ServerTime,
     VenueError,
     Verdict,
+    parsed,
     printable,
     read,
 )
@@ -152,16 +151,13 @@ class Rest:
     def _understood(self, reply: Reply) -> Any:
         """The parsed body of a success; Declined with status and code, Unanswered for what cannot be read."""
         self._count(reply)
-        try:
-            payload = msgspec.json.decode(reply.body)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            payload = None
         if reply.status == 200:
-            if payload is None:
-                raise Unanswered("the venue's answer cannot be read")
-            return payload
+            try:
+                return parsed(reply.body)
+            except BadData as unreadable:
+                raise Unanswered(str(unreadable)) from None
         try:
-            error = read(payload, VenueError)
+            error = read(parsed(reply.body), VenueError)
         except BadData:
             error = VenueError(0, "an answer that cannot be read")
         declined = Declined(reply.status, error.code, self._keys.redact(printable(error.msg)))

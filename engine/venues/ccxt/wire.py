@@ -80,7 +80,7 @@ class Wire(binance):
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._send(url, method, dict(headers or {}), body, connected)
-        except (OSError, aiohttp.ClientError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
+        except (OSError, aiohttp.ClientError, TimeoutError, ValueError, RuntimeError, EOFError) as error:
             # Neither the address, which holds the signature, nor the headers, which hold the key, are told.
             words = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
             if connected:
