@@ -211,7 +211,7 @@ class CcxtFeed:
     async def _until_heard(self) -> None:
         """Wait while the venue demands silence."""
         budget = self._rest.budget
-        while (until := budget.silent_until) is not None:
+        while (until := budget.silent_until) is not None:  # noqa: ASYNC110 - it ends by the clock alone
             await asyncio.sleep(min(until - self._clock.monotonic(), self._poll_s))
 
     async def _measure_clock_now_and_then(self) -> None:
