@@ -181,8 +181,8 @@ async def test_a_slower_instrument_is_waited_for(world: World) -> None:
 
 
 async def test_after_the_grace_the_others_go_on_and_what_comes_late_is_refused(world: World) -> None:
-    world.rewrite(lambda rows: [], "ETHUSDT")
     await world.feed.load(NOON, 3)
+    world.rewrite(lambda rows: [], "ETHUSDT")
     world.clock.advance(2)
     stream = world.feed.stream(NOON - HOUR)
     next_bar = asking(stream)
@@ -195,6 +195,7 @@ async def test_after_the_grace_the_others_go_on_and_what_comes_late_is_refused(w
     world.clock.advance(3600)
 
     assert await world.take(stream, 1) == [(NOON + HOUR, [BTC, ETH])]
+    assert world.feed.counts["late"] == 1
 
 
 async def test_what_was_missed_during_an_outage_comes_in_order(world: World) -> None:
@@ -347,3 +348,53 @@ async def test_without_a_beginning_the_next_close_is_the_first(world: World) -> 
     world.clock.advance(3000 + 2)
 
     assert (await asyncio.wait_for(next_bar, 5))[0].end == NOON + HOUR
+
+
+@pytest.mark.parametrize(
+    "payload", [{}, "closed", None, [[]] * 1001], ids=["object", "text", "null", "too many"]
+)
+async def test_a15_an_answer_that_holds_no_candles_is_an_outage(world: World, payload: Any) -> None:
+    world.exchange.rewrites["klines"] = lambda rows, q: payload
+    stream = world.feed.stream(NOON)
+    world.clock.advance(3602)
+    next_bar = asking(stream)
+    await world.until(lambda: world.feed.counts["refused"] >= 2)
+
+    world.exchange.rewrites.clear()
+    assert len(await asyncio.wait_for(next_bar, 5)) == 2
+
+
+async def test_a_long_pause_in_trading_is_passed_over(world: World) -> None:
+    resumed = int((NOON + 1500 * HOUR).timestamp() * 1000)
+    world.exchange.rewrites["klines"] = lambda rows, q: [row for row in rows if row[0] >= resumed]
+    stream = world.feed.stream(NOON)
+    world.clock.advance(1502 * 3600 + 2)
+
+    assert await world.take(stream, 2) == [(NOON + hours * HOUR, [BTC, ETH]) for hours in (1501, 1502)]
+
+
+async def test_a_machine_that_slept_learns_from_the_venue_how_long(world: World) -> None:
+    """Its own seconds stood still meanwhile."""
+    stream = world.feed.stream(NOON)
+    next_bar = asking(stream)
+    await world.until(lambda: len(world.exchange.requests("time")) == 1)
+    world.exchange.offset_ms = 3_600_000
+    world.clock.advance(61)
+
+    assert (await asyncio.wait_for(next_bar, 5))[0].end == NOON + HOUR
+
+
+async def test_a_clock_that_cannot_be_measured_stops_nothing(world: World) -> None:
+    stream = world.feed.stream(NOON)
+    await anext_after(world, stream)
+    world.exchange.fault("time", answer="error", status=503, count=1000)
+
+    for hours in (2, 3):
+        world.clock.advance(3600)
+        assert (await world.take(stream, 1))[0][0] == NOON + hours * HOUR
+
+
+async def anext_after(world: World, stream: AsyncIterator[Sequence[Bar]]) -> None:
+    """The first moment after noon."""
+    world.clock.advance(3602)
+    assert (await world.take(stream, 1))[0][0] == NOON + HOUR

@@ -711,6 +711,77 @@ async def test_a15_an_order_that_cannot_be_ours_is_an_outage(
         await venue.lookup(order)
 
 
+async def test_an_order_that_the_venue_rejects_in_its_answer_is_refused(
+    venue: CcxtVenue, exchange: FakeExchange
+) -> None:
+    exchange.rewrites["POST order"] = lambda row, q: row | {"status": "REJECTED"}
+
+    assert (await venue.submit(buy())).status is OrderStatus.REFUSED
+
+
+async def test_a_cancel_that_is_answered_with_anything_but_an_end_is_unknown(
+    venue: CcxtVenue, exchange: FakeExchange
+) -> None:
+    await venue.submit(stop())
+    exchange.rewrites["DELETE order"] = lambda row, q: row | {"status": "FILLED"}
+
+    assert (await venue.cancel(stop())).status is OrderStatus.UNKNOWN
+
+
+async def test_a_trade_whose_order_is_answered_with_another_is_an_outage(
+    venue: CcxtVenue, exchange: FakeExchange
+) -> None:
+    exchange.trade_outside("BTCUSDT", "SELL", "0.2", "somebody")
+    exchange.rewrites["GET order"] = lambda row, q: row | {"orderId": 1}
+
+    with pytest.raises(VenueDown, match="answered about 1"):
+        await venue.account(CLOSE)
+
+
+@pytest.mark.parametrize("path", ["account", "account/apiRestrictions"])
+async def test_rights_that_cannot_be_read_are_not_guessed(
+    venue: CcxtVenue, exchange: FakeExchange, path: str
+) -> None:
+    exchange.rewrites[path] = lambda payload, q: payload | {"canTrade": "yes", "enableWithdrawals": "no"}
+    with pytest.raises(VenueDown):
+        await venue.permissions()
+
+    exchange.rewrites.clear()
+    exchange.fault(path, answer="error", status=503)
+    with pytest.raises(VenueDown, match="503"):
+        await venue.permissions()
+
+
+async def test_a_rule_that_is_missing_is_not_made_up(
+    venue: CcxtVenue, others: Callable[..., CcxtVenue], exchange: FakeExchange
+) -> None:
+    exchange.rewrites["exchangeInfo"] = lambda info, q: {"symbols": []}
+
+    answer = await venue.submit(buy())
+
+    assert answer.status is OrderStatus.EXPIRED
+    assert "the venue tells no rules for BTC/USDT" in answer.reason
+    unknown = await others(BTC, "XRP/USDT").submit(buy())
+    assert (unknown.status, "Invalid symbol" in unknown.reason) == (OrderStatus.EXPIRED, True)
+
+
+async def test_the_open_orders_of_many_instruments_are_asked_for_at_once(
+    others: Callable[..., CcxtVenue], exchange: FakeExchange
+) -> None:
+    await others().submit(stop())
+    venue = others(BTC, *(f"C{number}/USDT" for number in range(20)))
+    exchange.rewrites["myTrades"] = lambda trades, q: []
+    for number in range(20):
+        exchange.books.symbols[f"C{number}USDT"] = exchange.books.symbols["BTCUSDT"]
+    stranger = {"symbol": "币安人生USDT", "orderId": 3}
+    exchange.rewrites["openOrders"] = lambda rows, q: [*rows, stranger]
+
+    account = await venue.account(CLOSE)
+
+    assert [each.instrument for each in account.orders] == [BTC]
+    assert len(exchange.requests("openOrders")) == 1
+
+
 # --- B: the network -------------------------------------------------------------------------------
 
 

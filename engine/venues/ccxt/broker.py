@@ -53,9 +53,8 @@ BPS = Decimal(10_000)
 class CcxtVenue:
     """Binance-style spot over REST. Keeps no orders: whoever asks says which, by the client id."""
 
-    def __init__(
-        self, settings: Settings, clock: Clock, keys: Keys, veto: Callable[[], str] = str, name: str = ""
-    ) -> None:
+    def __init__(self, settings: Settings, clock: Clock, keys: Keys, veto: Callable[[], str] = str) -> None:
+        """`veto` is asked immediately before anything leaves: a text is the reason not to, such as a lost lease."""
         venue = settings.venue
         self._instruments = tuple(instrument.name for instrument in settings.desk.instruments)
         self._names = {symbol_of(instrument): instrument for instrument in self._instruments}
@@ -65,7 +64,7 @@ class CcxtVenue:
         self._clock = clock
         self._rest = Rest(venue, clock, keys, veto)
         self._rules = RuleBook(self._rest, clock, self._instruments)
-        self._traits = Traits(name or venue.kind, False, venue.absent_after_s, venue.retry_exit_s)
+        self._traits = Traits(venue.kind, False, venue.absent_after_s, venue.retry_exit_s)
         self._client_ids: dict[int, str] = {}
         self._fees: dict[str, Decimal] = {}
         self._worth: dict[str, tuple[float, Decimal]] = {}

@@ -10,6 +10,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +62,7 @@ class CcxtFeed:
         self._clock = clock
         self._rest = rest
         self._known: dict[str, deque[Bar]] = {name: deque(maxlen=MOST_BARS) for name in self._names}
+        self._clock_tried = -inf
         self._noted: dict[str, Bar] = {}
         self.counts: Counter[str] = Counter()
         """How often a candle was refused, revised after it was told, or late, and how often asking failed."""
@@ -121,7 +123,6 @@ class CcxtFeed:
         since: float | None = None
         async for attempt in self._patiently():
             with attempt:
-                await self._until_heard()
                 await self._measure_clock_now_and_then()
                 latest = self._floor(self._venue_ms() - self._delay_ms)
                 target = min(latest, cursor + AT_ONCE * self._step_ms)
@@ -205,7 +206,8 @@ class CcxtFeed:
 
     async def _until(self, ms: int) -> None:
         """Wait in short steps: a machine that slept, or a clock that was measured anew, changes how long."""
-        while (left_ms := ms - self._venue_ms()) > 0:  # noqa: ASYNC110 - nobody is there to set an event
+        while (left_ms := ms - self._venue_ms()) > 0:
+            await self._measure_clock_now_and_then()
             await asyncio.sleep(min(left_ms / 1000, self._poll_s))
 
     async def _until_heard(self) -> None:
@@ -215,8 +217,14 @@ class CcxtFeed:
             await asyncio.sleep(min(until - self._clock.monotonic(), self._poll_s))
 
     async def _measure_clock_now_and_then(self) -> None:
-        if self._rest.clock_age_s() >= CLOCK_S:
-            await self._rest.measure_clock()
+        """Seconds that nobody can set also stand still while a machine sleeps. A failure leaves what was known."""
+        age_s = min(self._rest.clock_age_s(), self._clock.monotonic() - self._clock_tried)
+        if age_s >= CLOCK_S and self._rest.budget.silent_until is None:
+            self._clock_tried = self._clock.monotonic()
+            try:
+                await self._rest.measure_clock()
+            except VenueDown as error:
+                self._count("failed", str(error))
 
     # --- Patience -----------------------------------------------------------------------------------
 

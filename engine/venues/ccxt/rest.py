@@ -151,16 +151,17 @@ class Rest:
     def _understood(self, reply: Reply) -> Any:
         """The parsed body of a success; Declined with status and code, Unanswered for what cannot be read."""
         self._count(reply)
+        body = self._keys.redact_bytes(reply.body)  # a venue may echo what it was sent
         if reply.status == 200:
             try:
-                return parsed(reply.body)
+                return parsed(body)
             except BadData as unreadable:
                 raise Unanswered(str(unreadable)) from None
         try:
-            error = read(parsed(reply.body), VenueError)
+            error = read(parsed(body), VenueError)
         except BadData:
             error = VenueError(0, "an answer that cannot be read")
-        declined = Declined(reply.status, error.code, self._keys.redact(printable(error.msg)))
+        declined = Declined(reply.status, error.code, printable(error.msg))
         if error.code in AUTH_CODES and declined.verdict is Verdict.REFUSED:
             self.denied = str(declined)
         raise declined
