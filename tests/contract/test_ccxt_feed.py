@@ -29,7 +29,7 @@ class World:
         venue = VenueSettings(
             kind="binance",
             base_url=exchange.url,
-            request_timeout_s=0.2,
+            request_timeout_s=5,
             poll_s=0.01,
             bar_grace_s=20,
             bar_delay_s=1,
@@ -203,7 +203,7 @@ async def test_what_was_missed_during_an_outage_comes_in_order(world: World) -> 
     world.exchange.fault("klines", answer="reset", count=4)
     world.exchange.fault("klines", answer="error", status=503, count=2)
     world.exchange.fault("klines", answer="html", status=200, count=2)
-    world.exchange.fault("klines", answer="hang", count=1, seconds=1)
+    world.exchange.fault("klines", answer="hang", count=1, seconds=0.3)
     world.clock.advance(3 * 3600 + 2)
 
     assert await world.take(stream, 3) == [(NOON + hours * HOUR, [BTC, ETH]) for hours in (1, 2, 3)]

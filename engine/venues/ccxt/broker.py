@@ -81,7 +81,7 @@ class CcxtVenue:
         try:
             rules = await self._rules.of(order.instrument)
             sent = convert.order_parameters(order, rules, self._collar)
-        except (VenueDown, BadData) as error:
+        except (VenueDown, BadData, ArithmeticError) as error:
             return Submission(OrderStatus.EXPIRED, f"not sent: {error}")
         if isinstance(sent, str):
             return Submission(OrderStatus.REFUSED, f"not sent: {sent}")
@@ -141,7 +141,11 @@ class CcxtVenue:
         return ()
 
     async def account(self, since: datetime) -> Account:
-        """What is there: one answer for the balances, then orders and trades of each instrument."""
+        """What is there: one answer for the balances, then orders and trades of each instrument.
+
+        They are several requests: a trade that comes in between is among the trades and not in the balances. So a
+        difference means something only when it is there the second time, too.
+        """
         told = await self._rest.ask_again(ACCOUNT, {"omitZeroBalances": "true"})
         wanted = {asset for name in self._instruments for asset in convert.assets_of(name)}
         try:

@@ -247,6 +247,15 @@ class Permissions(NamedTuple):
     can_withdraw: bool | None
     bound_to_address: bool | None
 
+    @property
+    def objection(self) -> str:
+        """Why nobody should trade real money with such a key; empty when nothing that was told speaks against it."""
+        if self.can_withdraw:
+            return "the key may withdraw: make one that may only trade"
+        if self.bound_to_address is False:
+            return "the key works from any address: bind it to this machine's"
+        return "" if self.can_trade else "the key or its account may not trade"
+
 
 def permissions(restrictions: Any | None, account: Any) -> Permissions:
     """From the key's restrictions where the venue tells them, and the account's own right to trade.

@@ -115,7 +115,7 @@ class Wire(binance):
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_note)
         trace.on_connection_reuseconn.append(_note)
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=16, keepalive_timeout=10),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeout_s),
@@ -123,6 +123,9 @@ class Wire(binance):
             max_line_size=8190,
             max_field_size=8190,
         )
+        # aiohttp would send a question or a cancel once more by itself when a kept connection breaks: unpaid, unseen.
+        session._retry_connection = False
+        return session
 
     async def close(self, clean_instance_data: bool = False) -> None:
         """Let go of the connections."""
