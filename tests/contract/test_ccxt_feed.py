@@ -198,6 +198,21 @@ async def test_after_the_grace_the_others_go_on_and_what_comes_late_is_refused(w
     assert world.feed.counts["late"] == 1
 
 
+async def test_an_instrument_that_is_gone_holds_the_others_up_for_the_grace_and_no_longer(
+    world: World,
+) -> None:
+    del world.exchange.books.prices["ETHUSDT"]
+    stream = world.feed.stream(NOON)
+    world.clock.advance(3602)
+    next_bar = asking(stream)
+    await world.until(lambda: len(world.exchange.requests("klines")) >= 6)
+    assert not next_bar.done()
+
+    world.clock.advance(21)
+
+    assert [bar.instrument for bar in await asyncio.wait_for(next_bar, 5)] == [BTC]
+
+
 async def test_what_was_missed_during_an_outage_comes_in_order(world: World) -> None:
     stream = world.feed.stream(NOON)
     world.exchange.fault("klines", answer="reset", count=4)

@@ -636,13 +636,15 @@ async def test_a17_a_key_that_lost_its_right_is_refused_and_says_so_until_it_is_
     assert "401 -2015" in answer.reason
     assert "401 -2015" in venue.denied
     assert (await venue.permissions()).can_trade is False
+    assert "401 -2015" in venue.denied, "that it may still ask says nothing of its right to trade"
 
     exchange.key_works = False
     with pytest.raises(VenueDown, match="-2015"):
         await venue.account(CLOSE)
     exchange.key_works = exchange.can_trade = True
-    assert (await venue.submit(buy())).status is OrderStatus.ACCEPTED
+    assert (await venue.permissions()).can_trade
     assert venue.denied == ""
+    assert (await venue.submit(buy())).status is OrderStatus.ACCEPTED
 
 
 async def test_a12_an_order_that_filled_more_than_was_asked_is_told_as_it_is(
@@ -960,6 +962,23 @@ async def test_c1_a_question_with_a_wrong_stamp_is_asked_again_by_the_right_cloc
 
     assert await venue.lookup(buy()) is None
     assert [each["path"] for each in exchange.log] == ["order", "time", "order"]
+
+
+async def test_c1_a_measurement_that_may_be_far_off_does_not_replace_a_good_one(
+    venue: CcxtVenue, exchange: FakeExchange, clock: TurnedClock
+) -> None:
+    await venue.server_time_offset()
+
+    def late(told: dict[str, int], q: dict[str, str]) -> dict[str, int]:
+        clock.advance(8)
+        return told
+
+    exchange.rewrites["time"] = late
+    offset = await venue.server_time_offset()
+
+    assert offset.uncertainty_s == 4
+    assert (await venue.submit(buy())).status is OrderStatus.ACCEPTED
+    assert venue.rest.venue_now() == clock.now()
 
 
 async def test_c2_a_wall_clock_that_is_set_changes_no_stamp_once_the_venues_is_known(

@@ -175,7 +175,7 @@ class CcxtVenue:
 
     @property
     def denied(self) -> str:
-        """Why the venue last refused the key or its rights; empty once it takes it again."""
+        """Why the venue refused the key. It stands until a request of that kind, or `permissions`, says otherwise."""
         return self._rest.denied
 
     async def rules(self) -> dict[str, Rules]:
@@ -196,9 +196,12 @@ class CcxtVenue:
                 raise
             told = None
         try:
-            return convert.permissions(told, account)
+            may = convert.permissions(told, account)
         except BadData as error:
             raise VenueDown(str(error)) from None
+        if may.can_trade:
+            self._rest.trusted()
+        return may
 
     async def close(self) -> None:
         """Let go of the connections."""

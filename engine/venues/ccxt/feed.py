@@ -144,7 +144,7 @@ class CcxtFeed:
                         return _Moments(found, newest)
                 elif target < latest and not failed:
                     return _Moments(found, target)  # a pause: nothing was traded all that time
-                if failed:
+                if failed and since is None:
                     raise failed[0]
                 raise _NotYet("a bar is still missing")
         raise VenueDown("asking without end has ended")
