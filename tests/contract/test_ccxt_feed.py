@@ -113,7 +113,7 @@ async def test_history_never_holds_an_unclosed_candle(world: World) -> None:
 
     await world.feed.load(NOON + 2 * HOUR, 10)
 
-    assert datetime.fromtimestamp(world.feed.history(BTC, NOON + HOUR, 9).end_ms[-1] / 1000, UTC) == NOON
+    assert datetime.fromtimestamp(world.feed.history(BTC, NOON + 2 * HOUR, 9).end_ms[-1] / 1000, UTC) == NOON
 
 
 async def test_history_of_what_is_not_fed_is_refused(world: World) -> None:

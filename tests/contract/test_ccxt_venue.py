@@ -252,6 +252,14 @@ async def test_the_account_tells_strangers_orders_and_trades_too(
     assert len(exchange.requests("GET order")) == 1, "whose order it was is asked once"
 
 
+async def test_whose_trades_our_own_are_need_not_be_asked(venue: CcxtVenue, exchange: FakeExchange) -> None:
+    order = buy()
+    await venue.submit(order)
+
+    assert [fill.client_id for fill in (await venue.account(CLOSE)).fills] == [order.client_id]
+    assert exchange.requests("GET order") == []
+
+
 async def test_trades_are_read_page_by_page(venue: CcxtVenue, exchange: FakeExchange) -> None:
     exchange.books.parts = 2500
     order = buy("0.1")

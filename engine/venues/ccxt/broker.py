@@ -65,7 +65,7 @@ class CcxtVenue:
         self._rest = Rest(venue, clock, keys, veto)
         self._rules = RuleBook(self._rest, clock, self._instruments)
         self._traits = Traits(venue.kind, False, venue.absent_after_s, venue.retry_exit_s)
-        self._client_ids: dict[int, str] = {}
+        self._client_ids: dict[tuple[str, int], str] = {}
         self._fees: dict[str, Decimal] = {}
         self._worth: dict[str, tuple[float, Decimal]] = {}
 
@@ -94,6 +94,7 @@ class CcxtVenue:
             return self._declined(declined)
         except (VenueDown, BadData) as error:
             return Submission(OrderStatus.UNKNOWN, str(error))
+        self._remember_sender(answer)
         if answer.status == "REJECTED":
             return Submission(OrderStatus.REFUSED, "the venue rejected it", str(answer.order_id))
         return Submission(OrderStatus.ACCEPTED, venue_id=str(answer.order_id))
@@ -129,6 +130,7 @@ class CcxtVenue:
             raise
         try:
             found = convert.order_answer(told, order)
+            self._remember_sender(found)
             fills = await self._fills_of(found, order)
             return convert.sighting(found, fills)._replace(
                 reason="" if found.status in _PLAIN else found.status
@@ -250,14 +252,18 @@ class CcxtVenue:
 
     async def _client_id(self, trade: Trade) -> str:
         """Whose order it was. A stranger's id is told as it is."""
-        known = self._client_ids.get(trade.order_id)
+        known = self._client_ids.get((trade.symbol, trade.order_id))
         if known is None:
             told = await self._rest.ask_again(GET_ORDER, {"symbol": trade.symbol, "orderId": trade.order_id})
             order = convert.read(told, VenueOrder)
             if (order.symbol, order.order_id) != (trade.symbol, trade.order_id):
                 raise BadData(f"asked for order {trade.order_id}, the venue answered about {order.order_id}")
-            known = _remember(self._client_ids, trade.order_id, order.client_order_id)
+            known = self._remember_sender(order)
         return known
+
+    def _remember_sender(self, order: VenueOrder) -> str:
+        """The venue numbers orders for each symbol, and trades name only the number."""
+        return _remember(self._client_ids, (order.symbol, order.order_id), order.client_order_id)
 
     async def _open_orders(self) -> tuple[OpenOrder, ...]:
         if len(self._instruments) > ONE_BY_ONE:

@@ -55,6 +55,7 @@ def read_candles(payload: Any) -> None:
     told = convert.candles(payload, BTC, HOUR_MS, NOW_MS)
     ends = [bar.end for bar in told.bars]
     assert ends == sorted(set(ends))
+    assert all(end.timestamp() * 1000 <= NOW_MS for end in ends), "an unclosed candle is none"
     if told.refused:
         raise BadData("; ".join(told.refused)[:400])
 
@@ -97,7 +98,15 @@ def read_error(payload: Any) -> None:
 READERS: list[tuple[str, Callable[[Any], None], Any]] = [
     ("order", read_order, ORDER),
     ("trades", read_trades, [TRADE, TRADE | {"id": 501}]),
-    ("candles", read_candles, [KLINE, [NOW_MS - 2 * HOUR_MS, *KLINE[1:6], NOW_MS - HOUR_MS - 1, *KLINE[7:]]]),
+    (
+        "candles",
+        read_candles,
+        [
+            KLINE,
+            [NOW_MS, *KLINE[1:6], NOW_MS + HOUR_MS - 1, "0"],
+            [NOW_MS - 2 * HOUR_MS, *KLINE[1:6], NOW_MS - HOUR_MS - 1, *KLINE[7:]],
+        ],
+    ),
     ("rules", read_rules, INFO),
     ("account", read_account, ACCOUNT),
     ("open orders", read_open_orders, [ORDER]),
