@@ -167,9 +167,9 @@ class CcxtFeed:
             "limit": PAGE,
         }
         await self._until_heard()
-        now_ms = self._venue_ms() - self._delay_ms
+        now_ms = self._venue_ms()
         try:
-            told = candles(await self._rest.ask(KLINES, asked), name, self._step_ms, now_ms)
+            told = candles(await self._rest.ask(KLINES, asked), name, self._step_ms, now_ms, self._delay_ms)
         except BadData as error:
             self._count("refused", str(error))
             raise VenueDown(str(error)) from None
