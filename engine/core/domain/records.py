@@ -19,8 +19,8 @@ from engine.core.domain.market import Bar, QualityIssue
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, Side
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.regime import RegimeEstimate
-from engine.core.domain.risk import Check, NearMiss, Review, RiskState, Size
-from engine.core.domain.signal import Forecast, Prediction, Signal
+from engine.core.domain.risk import Check, NearMiss, Review, RiskState, Size, SizingStep
+from engine.core.domain.signal import Forecast, Prediction, Signal, Vote
 
 
 class OutcomeKind(StrEnum):
@@ -51,7 +51,7 @@ class Observation(msgspec.Struct, frozen=True):
     regime: RegimeEstimate | None
 
 
-class ModelEvidence(msgspec.Struct, frozen=True, gc=False):
+class ModelEvidence(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What the ensemble knows of one voter: its weight, and its discounted right and wrong calls."""
 
     weight: float
@@ -352,8 +352,8 @@ Record = (
 )
 
 # The order of keys is kept as it was: sums over them must come out the same when replayed.
-_encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
 
 def plain(settings: Settings) -> dict[str, Any]:
@@ -365,12 +365,15 @@ def plain(settings: Settings) -> dict[str, Any]:
 
 
 def encode(record: Record) -> bytes:
-    """The record as JSON, byte for byte the same for the same record."""
+    """The record as MessagePack, byte for byte the same for the same record. What it holds many of has no names."""
     return _encoder.encode(record)
 
 
 def decode(payload: bytes) -> Record:
-    """The record again; msgspec.ValidationError when the bytes are not one."""
+    """The record again; msgspec.ValidationError when the bytes are not one. JSON is read too, as it is exported."""
+    if payload[:1] == b"{":  # which in MessagePack would be a number
+        told: Record = msgspec.convert(_unnamed(msgspec.json.decode(payload)), Record)
+        return told
     return _decoder.decode(payload)
 
 
@@ -419,5 +422,32 @@ def columns(record: Record) -> Columns:
 
 def readable(record: Record) -> dict[str, Any]:
     """The record as plain JSON values, for people and for other tools."""
-    plain: dict[str, Any] = msgspec.json.decode(encode(record))
+    plain: dict[str, Any] = _named(record)
     return plain
+
+
+_ROWS = {row.__struct_fields__ for row in (Check, SizingStep, Prediction, Signal, Vote, ModelEvidence)}
+"""The fields of what a record holds many of: kept as bare rows, told with names."""
+
+
+def _named(value: Any) -> Any:
+    """Plain JSON values, with every field's name, in the order of the fields."""
+    kind = type(value)
+    if kind is tuple:
+        return [_named(each) for each in value]
+    if kind is dict:
+        return {key: _named(each) for key, each in value.items()}
+    if not isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    tag = {"type": kind.__struct_config__.tag} if kind.__struct_config__.tag else {}
+    return tag | {field: _named(getattr(value, field)) for field in kind.__struct_fields__}
+
+
+def _unnamed(value: Any) -> Any:
+    """The way back: plain values as they are kept."""
+    if isinstance(value, list):
+        return [_unnamed(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: _unnamed(each) for key, each in value.items()}
+    return list(kept.values()) if tuple(kept) in _ROWS else kept

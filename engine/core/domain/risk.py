@@ -17,7 +17,7 @@ class TradingState(StrEnum):
     HALTED = "halted"
 
 
-class Check(msgspec.Struct, frozen=True, gc=False):
+class Check(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One question that was asked, in the order asked, with the number and the limit.
 
     `operator` says how `value` must stand to `limit`; `headroom` is how far it is on the good side
@@ -50,7 +50,7 @@ def at_least(name: str, tier: str, value: float, limit: float, unit: str, key: s
     return Check(name, tier, value, limit, ">=", value >= limit, value - limit, unit, key)
 
 
-class SizingStep(msgspec.Struct, frozen=True, gc=False):
+class SizingStep(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One step between the wish and the quantity: shares of equity before and after, and why."""
 
     name: str
