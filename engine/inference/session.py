@@ -49,6 +49,9 @@ class Session:
 
     def many(self, rows: Rows) -> Floats:
         """The answers for all rows, bit for bit those of `one`."""
+        if self._alike and len(rows) <= _BATCH:
+            found: Floats = self._run(rows)[:, 0].astype(np.float64)
+            return found
         step = _BATCH if self._alike else 1
         answers = np.empty(len(rows), dtype=np.float64)
         for at in range(0, len(rows), step):
@@ -59,10 +62,15 @@ class Session:
         return self._session.run(self._outputs, {self._input: rows})[0]
 
     def _agrees(self, features: int) -> bool:
-        spread = np.linspace(-3.0, 3.0, _TRIED * features, dtype=np.float32)
-        rows = np.ascontiguousarray(spread.reshape(features, _TRIED).T)
+        rows = trying_rows(features)
         together = self._run(rows)[:, 0]
         return all(together[at] == self._run(rows[at : at + 1])[0, 0] for at in range(_TRIED))
+
+
+def trying_rows(features: int) -> Rows:
+    """Rows to try a model on, spread over where standardised features lie."""
+    spread = np.linspace(-3.0, 3.0, _TRIED * features, dtype=np.float32)
+    return np.ascontiguousarray(spread.reshape(features, _TRIED).T)
 
 
 def _first_line(error: Exception) -> str:
