@@ -27,7 +27,7 @@ class Answers(NamedTuple):
     raw: Floats
 
 
-class Signal(msgspec.Struct, frozen=True, array_like=True):
+class Signal(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One alpha's opinion: `score` from -1 (down) to 1 (up), and the readings it was made of."""
 
     source: str
@@ -44,7 +44,7 @@ class Vote(msgspec.Struct, frozen=True, gc=False, array_like=True):
     contribution: float
 
 
-class Forecast(msgspec.Struct, frozen=True):
+class Forecast(msgspec.Struct, frozen=True, gc=False):
     """The joined opinion.
 
     `confidence` is the share of weighted conviction on the forecast's side, (1 + |score|) / 2: agreement,
