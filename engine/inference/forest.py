@@ -38,7 +38,7 @@ class _Nodes(NamedTuple):
 
 
 class Forest:
-    """Models of trees that answer together. `forest_of` makes it."""
+    """Models of trees that answer together, to one thread. `forest_of` makes it."""
 
     def __init__(self, models: Sequence[_Nodes]) -> None:
         nodes = _joined(_filled(models))
@@ -49,8 +49,8 @@ class Forest:
             self._levels.append((nodes.column[at], nodes.threshold[at]))
             at = np.stack([nodes.less[at], nodes.more[at]], axis=1).ravel()
         self._said = nodes.said[at]
-        self._models = len(models)
-        self._sigmoid = Session(_sigmoid(), 1)
+        self._sums, self._answers = np.zeros((2, len(models), 1), np.float32)
+        self._sigmoid = Session(_sigmoid(), 1).bound(self._sums, self._answers)
 
     @property
     def depth(self) -> int:
@@ -63,8 +63,10 @@ class Forest:
         at = self._first + (values[column] >= threshold)
         for column, threshold in self._levels[1:]:
             at = at + at + (values[column[at]] >= threshold[at])
-        said = self._said[at].reshape(self._models, -1)
-        answers: list[float] = self._sigmoid.many(said.cumsum(axis=1)[:, -1:]).tolist()
+        said = self._said[at].reshape(len(self._sums), -1)
+        self._sums[:] = said.cumsum(axis=1)[:, -1:]
+        self._sigmoid()
+        answers: list[float] = self._answers[:, 0].tolist()
         return answers
 
 

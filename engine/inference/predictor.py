@@ -95,8 +95,10 @@ class OnnxPredictor:
             return self._absent(f"feature {self._names[int(np.argmin(np.isfinite(row[0])))]} is not finite")
         if self._forest is None:
             return tuple([self._ask(model, session, row, asked) for model, session in self._served])
-        answers = self._forest.answers(row)
-        pairs = zip(self._served, answers, strict=True)
+        try:
+            pairs = zip(self._served, self._forest.answers(row), strict=True)
+        except Exception as error:  # noqa: BLE001 - whatever a runtime throws must not stop the desk
+            return self._absent(_failed(error))
         return tuple([self._judge(model, answer, asked) for (model, _), answer in pairs])
 
     def predict_many(self, matrix: NDArray[np.float64]) -> dict[str, Answers]:
@@ -118,9 +120,7 @@ class OnnxPredictor:
         try:
             answer = session.one(row)
         except Exception as error:  # noqa: BLE001 - whatever a runtime throws must not stop the desk
-            return Prediction(
-                model.name, model.version, None, f"failed: {(str(error).splitlines() or ['?'])[0]}"
-            )
+            return Prediction(model.name, model.version, None, _failed(error))
         return self._judge(model, answer, asked)
 
     def _judge(self, model: ServedModel, answer: float, asked: float) -> Prediction:
@@ -134,3 +134,7 @@ class OnnxPredictor:
 
     def _absent(self, reason: str) -> tuple[Prediction, ...]:
         return tuple(Prediction(model.name, model.version, None, reason) for model, _ in self._served)
+
+
+def _failed(error: Exception) -> str:
+    return f"failed: {(str(error).splitlines() or ['?'])[0]}"

@@ -1,5 +1,7 @@
 """One model file, ready to answer. The runtime is imported when the first model is opened, not before."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,14 +51,21 @@ class Session:
 
     def many(self, rows: Rows) -> Floats:
         """The answers for all rows, bit for bit those of `one`."""
-        if self._alike and len(rows) <= _BATCH:
-            found: Floats = self._run(rows)[:, 0].astype(np.float64)
-            return found
         step = _BATCH if self._alike else 1
         answers = np.empty(len(rows), dtype=np.float64)
         for at in range(0, len(rows), step):
             answers[at : at + step] = self._run(rows[at : at + step])[:, 0]
         return answers
+
+    def bound(self, rows: Rows, answers: Rows) -> Callable[[], None]:
+        """What answers these `rows` into `answers`, as often as it is called: half of what `many` costs for a few.
+
+        Both arrays must live as long as it does, and it is for one thread.
+        """
+        binding = self._session.io_binding()
+        binding.bind_input(self._input, "cpu", 0, np.float32, rows.shape, rows.ctypes.data)
+        binding.bind_output(self._outputs[0], "cpu", 0, np.float32, answers.shape, answers.ctypes.data)
+        return partial(self._session.run_with_iobinding, binding)
 
     def _run(self, rows: Rows) -> Any:
         return self._session.run(self._outputs, {self._input: rows})[0]
