@@ -426,13 +426,18 @@ def readable(record: Record) -> dict[str, Any]:
     return plain
 
 
-_ROWS = {row.__struct_fields__ for row in (Check, SizingStep, Prediction, Signal, Vote, ModelEvidence)}
-"""The fields of what a record holds many of: kept as bare rows, told with names."""
+_ROWS = {row: row.__struct_fields__ for row in (Check, SizingStep, Prediction, Signal, Vote, ModelEvidence)}
+"""What a record holds many of, and its fields: kept as bare rows of plain values, told with names."""
+_NAMED = set(_ROWS.values())
 
 
 def _named(value: Any) -> Any:
     """Plain JSON values, with every field's name, in the order of the fields."""
     kind = type(value)
+    if kind in (str, float, int, bool):
+        return value
+    if kind in _ROWS:
+        return dict(zip(_ROWS[kind], msgspec.structs.astuple(value), strict=True))
     if kind is tuple:
         return [_named(each) for each in value]
     if kind is dict:
@@ -450,4 +455,4 @@ def _unnamed(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     kept = {key: _unnamed(each) for key, each in value.items()}
-    return list(kept.values()) if tuple(kept) in _ROWS else kept
+    return list(kept.values()) if tuple(kept) in _NAMED else kept
