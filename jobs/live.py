@@ -76,6 +76,7 @@ async def run_live(
                 pace=at_once,
                 after=after,
                 first_bar=clock.now(),
+                patient=True,
                 venue=market.venue,
                 deadline_ms=settings.models.deadline_ms,
             )

@@ -36,6 +36,7 @@ Word = Annotated[str, Meta(pattern=r"\A[A-Z_]{1,40}\Z")]
 ZERO = Decimal(0)
 LARGEST_SPREAD = Decimal(2)  # an ask at more than twice the bid is not a market
 LONGEST_TEXT = 200
+CLOCK_BOUND_MS = 5_000  # what is further ahead than this cannot be explained by clocks that disagree
 
 STATUS: dict[str, OrderStatus] = {
     "NEW": OrderStatus.ACCEPTED,
@@ -130,11 +131,19 @@ def symbol_of(instrument: str) -> str:
 # --- Reading --------------------------------------------------------------------------------------
 
 
+def parsed(body: bytes) -> Any:
+    """The body as JSON: one value, whole, not too deep; else BadData."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise BadData("the venue's answer cannot be read") from None
+
+
 def read(payload: Any, kind: type[Kind]) -> Kind:
     """The payload as `kind`, every field of its type and within its bounds; else BadData."""
     try:
         return msgspec.convert(payload, kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
         raise BadData(f"the venue's answer is malformed: {printable(str(error))}") from None
 
 
@@ -239,6 +248,15 @@ class Permissions(NamedTuple):
     can_withdraw: bool | None
     bound_to_address: bool | None
 
+    @property
+    def objection(self) -> str:
+        """Why nobody should trade real money with such a key; empty when nothing that was told speaks against it."""
+        if self.can_withdraw:
+            return "the key may withdraw: make one that may only trade"
+        if self.bound_to_address is False:
+            return "the key works from any address: bind it to this machine's"
+        return "" if self.can_trade else "the key or its account may not trade"
+
 
 def permissions(restrictions: Any | None, account: Any) -> Permissions:
     """From the key's restrictions where the venue tells them, and the account's own right to trade.
@@ -286,8 +304,10 @@ class Candles(NamedTuple):
     refused: tuple[str, ...]
 
 
-def candles(payload: Any, instrument: str, step_ms: int, now_ms: int) -> Candles:
+def candles(payload: Any, instrument: str, step_ms: int, now_ms: int, settle_ms: int = 0) -> Candles:
     """Each row on its own: a bad one is refused, the rest is used. Unclosed candles are left out without a word.
+
+    So are those that closed less than `settle_ms` ago, for they may still change.
 
     Two different candles of one time are both refused: nobody can say which is right.
     """
@@ -304,11 +324,11 @@ def candles(payload: Any, instrument: str, step_ms: int, now_ms: int) -> Candles
                 raise BadData(
                     f"{instrument}: {kline.open_time} to {kline.close_time} is no candle of {step_ms} ms"
                 )
-            if kline.open_time > now_ms + step_ms:
+            if kline.open_time > now_ms + CLOCK_BOUND_MS:
                 raise BadData(
                     f"{instrument}: a candle of {from_epoch_ms(kline.open_time)} is from the future"
                 )
-            if end_ms > now_ms:
+            if end_ms > now_ms - settle_ms:
                 continue
             prices = (
                 Decimal(each) for each in (kline.open, kline.high, kline.low, kline.close, kline.volume)
@@ -364,9 +384,13 @@ def order_answer(payload: Any, request: OrderRequest) -> VenueOrder:
     return order
 
 
+class _Named(msgspec.Struct, frozen=True):
+    symbol: Annotated[str, Meta(max_length=64)]  # of another instrument, and those have names of all kinds
+
+
 def open_order(payload: Any, names: Mapping[str, str]) -> OpenOrder | None:
     """One order that rests there, None if it is in none of our instruments."""
-    name = names.get(payload["symbol"]) if isinstance(payload, dict) and "symbol" in payload else None
+    name = names.get(read(payload, _Named).symbol)
     if name is None:
         return None
     order = read(payload, VenueOrder)
