@@ -57,7 +57,7 @@ def find(canary: Canary, seeds: range = range(WITHIN)) -> Found | None:
         with ExitStack() as changed:
             canary.change(changed)
             found = World(seed).run()
-        if any(violation.startswith(canary.caught_by) for violation in found.violations):
+        if any(violation.partition(" ")[0] in canary.caught_by for violation in found.violations):
             return found
     return None
 
@@ -280,7 +280,26 @@ def _a_flatten_only_halts(stack: ExitStack) -> None:
     def halfway(risk: RiskState, state: Any, by: str, why: str, at: Any, equity: Any, flatten: bool) -> Any:
         return switch(risk, state, by, why, at, equity, False)
 
+    async def nothing(self: Control, command: Any) -> int:
+        return 0
+
     _instead(stack, control, "switched", halfway)
+    _instead(stack, Control, "_flatten", nothing)
+
+
+def _a_kill_said_twice_stays_in_the_way(stack: ExitStack) -> None:
+    handle = Control.handle
+
+    async def forgetful(self: Control, command: Any) -> Any:
+        key = control._record_id(command)
+        braked = self._braked.get(key)
+        again = self._journal.get(key) is not None
+        outcome = await handle(self, command)
+        if again and braked is not None:
+            self._braked[key] = braked
+        return outcome
+
+    _instead(stack, Control, "handle", forgetful)
 
 
 def _answered_before_it_is_durable(stack: ExitStack) -> None:
@@ -352,6 +371,7 @@ CANARIES = (
     Canary("the halt is not read at the door", "hummingbot 2534", ("I6",), _at_the_door("the desk is")),
     Canary("a restart ends the halt", "freqtrade stop-entry", ("I6",), _a_restart_ends_the_halt),
     Canary("a flatten only halts", "", ("I6",), _a_flatten_only_halts),
+    Canary("a kill said twice stays in the way", "this desk", ("I14",), _a_kill_said_twice_stays_in_the_way),
     Canary("answered before it is durable", "chat libraries", ("I5",), _answered_before_it_is_durable),
     Canary("the disk says yes too early", "", ("I2", "I3", "I4"), _the_disk_says_yes_too_early),
     Canary("tasks die unseen", "asyncio", ("I14",), _tasks_die_unseen),

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from tests.simulation.life import Life
     from tests.simulation.world import World
 
-KINDS = (CommandKind.CLOSE, CommandKind.CLOSE, CommandKind.ENTER, CommandKind.KILL, CommandKind.FLATTEN)
+KINDS = (
+    CommandKind.CLOSE,
+    CommandKind.CLOSE,
+    CommandKind.ENTER,
+    CommandKind.KILL,
+    CommandKind.FLATTEN,
+    CommandKind.FLATTEN,
+)
 
 
 class Answered(NamedTuple):
@@ -49,10 +56,9 @@ class People:
             if chance.random() < 0.2:
                 self._at(at, self._other_process(until))
                 continue
-            self._at(at, self._ask(self._command(kind)))
-            if chance.random() < 0.3:
-                self._at(at, self._ask_twice(self._command(kind)))
-            if kind in (CommandKind.KILL, CommandKind.FLATTEN) and chance.random() < 0.75:
+            ask = self._ask_twice if chance.random() < 0.4 else self._ask
+            self._at(at, ask(self._command(kind)))
+            if kind in (CommandKind.KILL, CommandKind.FLATTEN) and chance.random() < 0.6:
                 self._at(at + chance.uniform(5, 50), self.resume())
 
         if chance.random() < 0.3:
@@ -73,7 +79,7 @@ class People:
 
     async def _ask_twice(self, command: Command) -> None:
         self._world.spawn(self._ask(command))
-        await pause(self._world.chance.choice((0.0, 0.01, 1.0)))
+        await pause(self._world.chance.choice((0.0, 0.002, 0.002, 0.01, 1.0)))
         await self._ask(command)
 
     def _command(self, kind: CommandKind) -> Command:
@@ -167,13 +173,18 @@ class People:
     async def make_up(self) -> None:
         """When the faults are over: say what is theirs, and mostly let the desk trade again."""
         world = self._world
-        await pause(22)
+        await pause(34)
         while world.life.engine is None or not world.life.ready:
             await pause(1)
-        while not await self._accept():
+        for _ in range(20):
+            if await self._accept():
+                break
             await pause(1)
         engine = world.life.engine
         if world.wants_to_trade:
-            while engine.writer.state.risk.trading is not TradingState.ACTIVE and world.life.alive:
+            for _ in range(8):
+                if engine.writer.state.risk.trading is TradingState.ACTIVE or not world.life.alive:
+                    return
                 await self._ask(self._command(CommandKind.RESUME))
                 await pause(0.5)
+            world.report("I14", "asked eight times to resume, the desk does not trade")

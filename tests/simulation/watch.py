@@ -27,7 +27,7 @@ from tests.simulation.exchange import MONEY, is_ours
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-BARE_S, BARE_CALM_S = 150.0, 35.0
+BARE_S, BARE_CALM_S, FLAT_CALM_S = 150.0, 35.0, 28.0
 """So long a position may be without protection: while things go wrong, and once they do not."""
 ROOM = 1.2
 """The market moves between a decision and its fill: limits are checked with so much room."""
@@ -124,14 +124,22 @@ class Watch:
         for name, rules in exchange.instruments.items():
             base = base_of(name)
             owned = exchange.balances[base] - exchange.theirs[base] - self._dust.get(name, Decimal(0))
-            bare = whole_lots(rules, owned) - self._cover(name)
+            if owned < rules.lot:
+                self._bare.pop(name, None)
+                continue
+            halted = self._world.people.halted == "flatten"
+            bare = whole_lots(rules, owned) - (Decimal(0) if halted else self._cover(name))
             if bare * world.price(name) < rules.min_notional:
                 self._bare.pop(name, None)
                 continue
             since = self._bare.setdefault(name, world.now)
-            calm = world.now - world.safety_s
-            if world.now - since > BARE_S or BARE_CALM_S < calm and BARE_CALM_S < world.now - since:
-                world.report("I14", f"{bare} {name} has been bare for {world.now - since:.0f} s")
+            allowed = FLAT_CALM_S if halted else BARE_CALM_S
+            calm = min(world.now - since, world.now - world.safety_s)
+            if world.now - since > BARE_S or calm > allowed:
+                what = "is held after a flatten" if halted else "is not protected"
+                world.report(
+                    "I6" if halted else "I14", f"{bare} {name} {what}, for {world.now - since:.0f} s"
+                )
                 del self._bare[name]
 
     def _cover(self, name: str) -> Decimal:
@@ -305,7 +313,7 @@ class Watch:
             world.report("I14", "the desk is not up")
             return
         newest = max(state.last_bars.values(), default=world.market.origin)
-        if world.seconds(newest) < world.frozen_from - 62:
+        if world.seconds(newest) < world.frozen_from - 130:
             world.report("I14", f"no decision since the bar of {world.seconds(newest):.0f}")
         if engine.writer._bus.failures:
             world.report("I14", "a listener failed")

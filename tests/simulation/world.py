@@ -27,6 +27,8 @@ from tests.simulation.watch import Watch
 
 CALM_S, QUIET_S = 68.0, 32.0
 """After the faults the desk has so long to come to itself while the market moves, and so long once it stands still."""
+AGAIN_S = 32.0
+"""So long after the last death nobody looks at what the desk has become."""
 NAMES = ("AAA/USD", "BBB/USD", "CCC/USD")
 
 
@@ -64,7 +66,7 @@ class World:
         self.seed = seed
         self.chance = Random(seed)
         self.loop = SimLoop()
-        self.safety_s = self.chance.uniform(240, 360) if only is None else 110.0
+        self.safety_s = self.chance.uniform(240, 360) if only is None else 75.0
         self.frozen_from = self.safety_s + CALM_S
         self.faults = Faults(self.chance, self.safety_s, only)
         self.settings = settings_of(self.chance)
@@ -80,6 +82,7 @@ class World:
         self.crashes = self.falls = 0
         self.spots: list[str] = []
         self.passages = 0
+        self._died = -AGAIN_S
         self._die_at = die_at
         self.told = told
         self.with_people = people
@@ -151,6 +154,7 @@ class World:
             self.note("CRASH", name)
             self._kill(life, self.chance.uniform(0.2, 8))
             self.crashes += 1
+            self._died = self.now
 
     def _kill(self, life: Life, back_after: float) -> None:
         life.die()
@@ -218,6 +222,8 @@ class World:
         if self.with_people:
             self.spawn(self.people.make_up())
         await pause(CALM_S + QUIET_S)
+        while self.now < self._died + AGAIN_S:
+            await pause(1)
 
     def _begin_account(self) -> None:
         """Some accounts hold more than the desk was given."""
