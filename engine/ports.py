@@ -153,3 +153,17 @@ class Desk(Protocol):
 
     def listen(self, listener: Callable[[Recorded], None]) -> None:
         """Be told of every record once it is durable. Must return at once."""
+
+
+class Lease(Protocol):
+    """The right to act for a desk: one process at a time has it."""
+
+    @property
+    def token(self) -> int:
+        """Grows with every holder. What is written under an older one is refused. 0 where nobody can take over."""
+
+    def certain(self, for_seconds: float = 0.0) -> bool:
+        """Whether nobody else can have the right before `for_seconds` from now. Read immediately before every send.
+
+        False is no proof of the contrary: the store may only be out of reach.
+        """

@@ -9,7 +9,8 @@ from configs.schema.settings import Settings, settings_hash
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.errors import Refused
 from engine.core.domain.ids import record_id
-from engine.core.domain.records import Identity, OrderRecord, StartRecord, plain
+from engine.core.domain.records import Identity, IncidentRecord, OrderRecord, StartRecord, plain
+from engine.core.domain.risk import TradingState
 from engine.core.features.registry import NAMES
 from engine.core.pipeline import FEATURE_SET
 from engine.inference.predictor import NoPredictor, OnnxPredictor, ServedModel
@@ -22,20 +23,29 @@ from engine.live.orders import OrderManager
 from engine.live.recover import rebuild, repair_orders
 from engine.live.windows import Windows
 from engine.live.writer import Writer
-from engine.ports import Clock, Feed, Predictor
+from engine.ports import Clock, Feed, Lease, Predictor
+from engine.store.anchors import Anchors
 from engine.store.journal import SqlJournal
+from engine.store.lease import Fence, Sole
 from engine.store.models import ModelFolder
 from engine.store.state import SqlStateStore
 from engine.venues.paper import PaperVenue
 from jobs.home import Home
+from jobs.opened import before_resuming
 from jobs.version import code_version
 
 Durability = Literal["FULL", "NORMAL"]
+AUDIT = "audit"
+"""Who halts a desk whose journal does not fit its anchors."""
+
 TICK = timedelta(milliseconds=1)  # history ends before a moment; the bar of that moment itself is known too
 
 
 class Engine(NamedTuple):
-    """A desk that has recovered and may be run; `repaired` is what became of orders without an answer."""
+    """A desk that has recovered and may be run; `repaired` is what became of orders without an answer.
+
+    `objection` is why it was halted at the start: what its anchors have against its journal.
+    """
 
     loop: Loop
     desk: LiveDesk
@@ -43,6 +53,8 @@ class Engine(NamedTuple):
     store: SqlStateStore
     writer: Writer
     clock: Clock
+    lease: Lease
+    objection: str
     models: dict[str, str]
     recovered_records: int
     repaired: tuple[OrderRecord, ...]
@@ -64,17 +76,33 @@ async def open_engine(
     first_bar: datetime,
     durability: Durability = "FULL",
     deadline_ms: int | None = None,
+    lease: Lease = Sole(),
+    anchors: Anchors | None = None,
 ) -> Engine:
-    """Recover, reconcile, and be ready to run. The caller holds the lock of the home.
+    """Recover, reconcile, and be ready to run. The caller holds the lock of the home, and the lease.
 
-    `first_bar` is where an empty journal begins; a journal with cycles goes on where it stopped.
+    `first_bar` is where an empty journal begins; a journal with cycles goes on where it stopped. A journal that does
+    not fit its `anchors` comes up halted.
     """
     predictor = open_predictor(home, settings, deadline_ms)
     with ExitStack() as opened:
-        journal = SqlJournal(home.store(settings), synchronous=durability)
+        fence = Fence(settings.desk.name, lease.token) if lease.token else None
+        journal = SqlJournal(home.store(settings), synchronous=durability, fence=fence)
         opened.callback(journal.close)
-        store = SqlStateStore(home.store(settings), home=home.root, desk=settings.desk.name)
+
+        def object_now() -> str:
+            return anchors.objection(journal) if anchors else ""
+
+        store = SqlStateStore(
+            home.store(settings),
+            home=home.root,
+            desk=settings.desk.name,
+            objection=lambda: before_resuming(object_now()),
+        )
         opened.callback(store.close)
+        objection = object_now()
+        if objection:
+            store.set_halt(TradingState.HALTED, AUDIT, objection, clock.now())
         recovered = rebuild(journal, settings)
         refuse_unfed(recovered.state, settings)
         bus = Bus()
@@ -83,8 +111,11 @@ async def open_engine(
         venue.restore(recovered.state)
         orders = OrderManager(writer, venue, store, clock)
         goes_on = max(recovered.state.last_bars.values(), default=first_bar)
+        begun = max(clock.now(), goes_on)
         await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
-        repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
+        if objection:
+            await writer.write([audit_incident(objection, begun)])
+        repaired = await repair_orders(writer, venue, begun)
         control = Control(writer, journal, store, orders, clock)
         desk = LiveDesk(writer, control, bus)
         parts = Parts(
@@ -106,6 +137,8 @@ async def open_engine(
             store,
             writer,
             clock,
+            lease,
+            objection,
             predictor.versions(),
             recovered.records_read,
             tuple(repaired),
@@ -121,6 +154,11 @@ def refuse_unfed(state: DeskState, settings: Settings) -> None:
         raise Refused(
             f"the desk holds or waits for {', '.join(sorted(held - fed))}, of which no bars were given"
         )
+
+
+def audit_incident(text: str, at: datetime) -> IncidentRecord:
+    """What is written down of a journal that does not fit its anchors, and of anchors that could not be written."""
+    return IncidentRecord(record_id("i", at, AUDIT, text), at, AUDIT, text, {}, None)
 
 
 def open_predictor(home: Home, settings: Settings, deadline_ms: int | None) -> NoPredictor | OnnxPredictor:

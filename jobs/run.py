@@ -5,6 +5,7 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from configs.schema.settings import Settings
 from engine.core.domain.ids import from_epoch_ms
 from engine.core.domain.records import CycleRecord, Record
 from engine.data.replay import ReplayFeed
+from engine.store.lease import Sole, SqlLease, lease
 from engine.store.lock import hold
+from jobs.anchoring import Anchoring, anchors_of
 from jobs.bootstrap import Engine, open_engine
 from jobs.clocks import ReplayClock, WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
 from jobs.home import Home
+from jobs.opened import before_resuming
 from jobs.output import say, show
 from jobs.reporter import Reporter, Tell
 from jobs.scheduler import ReplayPace
@@ -38,6 +42,7 @@ def main(
     *,
     chat: bool,
     as_json: bool,
+    standby: bool = False,
 ) -> None:
     """Open the files, run, say what was done."""
     universe = open_files(
@@ -48,13 +53,20 @@ def main(
         start=moment(start) if start else None,
         stop=moment(stop) if stop else None,
     )
-    done = asyncio.run(run_replay(Home(root), universe, speed, _tell, chat=chat))
+    home, waiting = Home(root), _standing_by if standby else None
+    place, desk = home.store(universe.settings), universe.settings.desk.name
+    with hold(home.root, WallClock().now(), waiting), lease(place, desk, waiting) as held:
+        done = asyncio.run(run_replay(home, universe, speed, _tell, held, chat=chat))
     show(as_json, done, _lines(done))
 
 
 def _tell(report: DayReport) -> None:
     """The day's first lines, on the side: stdout is for the result."""
     say(f"{report.day}: {report.lines[1]}; {report.lines[3]}")
+
+
+def _standing_by(holder: str) -> None:
+    say(f"standing by: {holder}")
 
 
 def _lines(done: dict[str, Any]) -> list[str]:
@@ -64,11 +76,12 @@ def _lines(done: dict[str, Any]) -> list[str]:
 
 
 async def run_replay(
-    home: Home, universe: Universe, speed: float, tell: Tell, *, chat: bool = False
+    home: Home, universe: Universe, speed: float, tell: Tell, held: SqlLease | Sole, *, chat: bool = False
 ) -> dict[str, Any]:
     """Recover, go on where the journal stopped, and run until the data ends or a signal comes.
 
-    The first bars of the data warm the windows up. Returns what was done, as plain values.
+    The first bars of the data warm the windows up. The caller holds the home and the lease. Returns what was done, as
+    plain values.
     """
     settings = universe.settings
     first = from_epoch_ms(min(int(bars.end_ms[0]) for bars in universe.series.values()) - 1)
@@ -80,29 +93,38 @@ async def run_replay(
     async def after(records: Sequence[CycleRecord]) -> None:
         await reporters[0].after(records)
 
-    with hold(home.root, WallClock().now()):
-        engine = await open_engine(
-            home,
-            settings,
-            ReplayFeed(universe.series),
-            clock,
-            pace=pace,
-            after=after,
-            first_bar=first,
-            deadline_ms=settings.models.deadline_ms if speed else None,
-        )
-        clock.turn(max(engine.writer.state.last_bars.values(), default=first))
-        reporters.append(Reporter(engine, settings.desk.cash, tell))
-        try:
-            await reporters[0].catch_up()
-            talk = bot_over(engine.desk, engine.journal, settings, clock, _remember(engine)) if chat else None
-            await _run(engine, pace, talk)
-            if not engine.loop.stopping:  # a day that a signal cut short is reported when it is over
-                await reporters[0].finish()
-            return _done(engine, reporters[0])
-        finally:
-            pace.stop()
-            engine.close()
+    anchors = anchors_of(home, settings)
+    with contextlib.suppress(OSError):  # whoever writes the first anchor tells why there is no key
+        _ = anchors.key
+    engine = await open_engine(
+        home,
+        settings,
+        ReplayFeed(universe.series),
+        clock,
+        pace=pace,
+        after=after,
+        first_bar=first,
+        deadline_ms=settings.models.deadline_ms if speed else None,
+        lease=held,
+        anchors=anchors,
+    )
+    if engine.objection:
+        say(f"halted: {before_resuming(engine.objection)}")
+    clock.turn(max(engine.writer.state.last_bars.values(), default=first))
+    reporters.append(Reporter(engine, settings.desk.cash, tell))
+    anchoring = Anchoring(anchors, engine, settings.store.anchor_every_s)
+    try:
+        await reporters[0].catch_up()
+        talk = bot_over(engine.desk, engine.journal, settings, clock, _remember(engine)) if chat else None
+        await _run(engine, pace, talk, held)
+        if not engine.loop.stopping:  # a day that a signal cut short is reported when it is over
+            await reporters[0].finish()
+        await anchoring.stop()
+        return _done(engine, reporters[0])
+    finally:
+        anchoring.abandon()
+        pace.stop()
+        engine.close()
 
 
 def _remember(engine: Engine) -> Callable[[Record], Awaitable[object]]:
@@ -112,8 +134,11 @@ def _remember(engine: Engine) -> Callable[[Record], Awaitable[object]]:
     return remember
 
 
-async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None) -> None:
-    """Until the feed ends; SIGINT and SIGTERM let the moment under way finish. The chat ends with the desk."""
+async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None, held: SqlLease | Sole) -> None:
+    """Until the feed ends; SIGINT and SIGTERM let the moment under way finish. The chat ends with the desk.
+
+    Fenced when another copy has taken the lease over, also while this one waits for a bar.
+    """
 
     def stop() -> None:
         engine.loop.stop()
@@ -123,6 +148,7 @@ async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError, RuntimeError):  # no signals here, on some systems
             loop.add_signal_handler(each, stop)
+    held.watch(partial(loop.call_soon_threadsafe, stop))
     talking = asyncio.create_task(talk.run()) if talk else None
     pace.start()
     try:
@@ -133,6 +159,7 @@ async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None) -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await talking
             await talk.tell_waiting()
+    held.check()
 
 
 def _done(engine: Engine, reporter: Reporter) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from configs.schema.settings import Settings
 from engine.core.domain.commands import Command, CommandKind, Outcome
+from engine.core.domain.errors import Refused, StoreFailed
 from engine.core.domain.events import Recorded
 from engine.core.risk.killswitch import next_state
 from engine.live.recover import rebuild
@@ -32,7 +33,12 @@ class StoredDesk:
         seen = self._store.halt()
         state = next_state(seen.state, command.kind)
         after = seen.version if command.kind is CommandKind.RESUME else None
-        row = self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
+        try:
+            row = self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
+        except StoreFailed:
+            raise
+        except Refused as error:
+            return Outcome(False, str(error))
         said = f"the desk is {row.state}"
         if command.kind is CommandKind.FLATTEN:
             said += "; closing what it holds needs the running desk: type it in its own chat"

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from engine.core.domain.commands import Command, Outcome
+from engine.core.domain.errors import Refused, StoreFailed
 from engine.live.bus import Bus, Listener
 from engine.live.control import Control
 from engine.live.status import positions, status
@@ -25,7 +26,12 @@ class LiveDesk:
 
     async def _handled(self, command: Command) -> Outcome:
         async with self.turn:
-            return await self._control.handle(command)
+            try:
+                return await self._control.handle(command)
+            except StoreFailed:
+                raise
+            except Refused as error:
+                return Outcome(False, str(error))
 
     def listen(self, listener: Listener) -> None:
         """Be told of every record once it is durable."""

@@ -49,7 +49,7 @@ def test_an_empty_store_gets_the_schema_that_the_tables_describe(url: str) -> No
     with opened(url) as engine, engine.begin() as connection:
         command.check(alembic_config(connection))
         names = inspect(connection).get_table_names()
-    assert sorted(names) == ["alembic_version", "halts", "records"]
+    assert sorted(names) == ["alembic_version", "halts", "leases", "records"]
 
 
 def test_the_schema_goes_down_and_up_again(url: str) -> None:
