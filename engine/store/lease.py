@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from engine.core.domain.errors import Fenced, HeldElsewhere, StoreFailed
 from engine.store.driver import (
+    IDLE_MS,
     POSTGRESQL,
     Connection,
     Place,
@@ -185,7 +186,7 @@ def take(where: Place, desk: str, waiting: Callable[[str], None] | None = None) 
     prepare(where, write=True)
     errors = driver_errors(where)
     me = f"pid {os.getpid()} on {socket.gethostname()}"
-    ttl = _microseconds(TTL_S)
+    ttl, patience_ends = _microseconds(TTL_S), elapsed() + TTL_S + IDLE_MS / 1000
     connection: Connection | None = None
     seen: tuple[int, int] | None = None
     told = -1
@@ -199,7 +200,7 @@ def take(where: Place, desk: str, waiting: Callable[[str], None] | None = None) 
                     return SqlLease(where, desk, taken[0], asked + TTL_S)
                 holder, token, since, expires = connection.execute(where.sql(_WHO), (desk,)).fetchone()
             except errors as error:
-                if waiting is None:
+                if waiting is None and elapsed() > patience_ends:
                     raise StoreFailed(f"the lease of {desk} cannot be taken: {one_line(error)}") from error
                 _close(connection, errors)
                 connection = None
