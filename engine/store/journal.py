@@ -429,11 +429,19 @@ class SqlJournal:
     def head(self) -> tuple[int, str]:
         """The newest record's number and link (hex): what to note elsewhere, so that a cut-off end shows."""
         rows = self._readers.rows(self._newest)
-        return (rows[0][0], rows[0][1].hex()) if rows else (0, GENESIS.hex())
+        if not rows:
+            return 0, GENESIS.hex()
+        if type(rows[0][0]) is not int or type(rows[0][1]) is not bytes:
+            raise StoreFailed(f"the newest record of the journal at {self._where} is damaged: verify it")
+        return rows[0][0], rows[0][1].hex()
 
     def count(self) -> int:
         """How many records there are: numbers have no gaps, so the newest one tells."""
-        count: int = self._readers.rows(_COUNT)[0][0]
+        count = self._readers.rows(_COUNT)[0][0]
+        if type(count) is not int:
+            raise StoreFailed(
+                f"the newest record of the journal at {self._where} is damaged: it has no number"
+            )
         return count
 
     def link(self, sequence: int) -> str:
@@ -469,6 +477,13 @@ class SqlJournal:
                 at = at._replace(first_break=at.sequence + 1, reason=str(error))
                 break
             if not rows:
+                if (
+                    at.sequence < last
+                ):  # a damaged file may hide records from a walk that a look by number finds
+                    at = at._replace(
+                        first_break=at.sequence + 1,
+                        reason=f"record {at.sequence + 1} is missing, and {last} is there",
+                    )
                 break
             below, before = rows[-1][0], at.sequence
             at = _walk_deep(rows, at) if deep else walk(rows, at)

@@ -139,7 +139,7 @@ def test_of_many_who_want_it_at_once_one_gets_it(where: Place, holders: list[Sql
 
 
 def test_a_standby_is_told_who_holds_it_once_and_takes_over(where: Place, holders: list[SqlLease]) -> None:
-    first, told = take(where, "desk"), []
+    first, told = take(where, "desk"), list[str]()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(take, where, "desk", told.append)
         began = elapsed()
