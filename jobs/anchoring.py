@@ -59,6 +59,10 @@ class Anchoring:
         self._told: set[str] = set()
         self._telling: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        for path in anchors.gone:
+            self._tell(
+                f"there are no anchors at {path}: they begin there anew, and nothing vouches for what was before"
+            )
         self._thread = threading.Thread(target=self._keep, name="anchors", daemon=True)
         self._thread.start()
 

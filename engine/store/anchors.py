@@ -26,7 +26,7 @@ import msgspec
 from engine.core.domain.errors import BadInput, Refused
 from engine.ports import Verification
 from engine.store.audit import GENESIS
-from engine.store.keys import PublicKey, SigningKey, signing_key
+from engine.store.keys import PRIVATE, PublicKey, SigningKey, signing_key
 
 LONGEST_NOTE = 400
 _LONGEST_LINE = 8192
@@ -213,10 +213,10 @@ class Examined(NamedTuple):
         return self.first_bad is None
 
 
-def examine(journal: Links, traces: Sequence[Trace]) -> Examined:
+def examine(journal: Links, traces: Sequence[Trace], *, deep: bool = True) -> Examined:
     """Walk the whole chain, and hold every anchor against the link that was walked over."""
     found = [each for trace in traces for each in trace.found]
-    chain, links = journal.walk(sorted({each.checkpoint.sequence for each in found}), deep=True)
+    chain, links = journal.walk(sorted({each.checkpoint.sequence for each in found}), deep=deep)
     wrong = [(trace.first_bad, trace.reason) for trace in traces if trace.first_bad is not None]
     fitting: list[Checkpoint] = []
     for where, checkpoint in found:
@@ -257,6 +257,8 @@ class Anchors:
         self.desk = desk
         self.paths = tuple(paths)
         self._keys = keys
+        self.gone = tuple(path for path in paths if (keys / PRIVATE).exists() and not path.exists())
+        """Files that are not there although the desk has signed before: they were removed, or named only now."""
 
     @cached_property
     def key(self) -> SigningKey:

@@ -158,7 +158,6 @@ class SqlLease:
 
     def _lose(self) -> None:
         self._gone = True
-        _log.error("another copy of %s has taken over", self._desk)
         if self._lost is not None:
             self._lost()
 

@@ -169,6 +169,19 @@ def test_a_journal_without_anchors_is_taken_as_it_is_and_anchored_from_then_on(d
     assert "records are vouched for by 1 signed anchor; the newest is 0 s old" in said.out
 
 
+def test_anchors_that_are_gone_although_the_desk_has_signed_before_are_an_incident(desk: Desk) -> None:
+    assert desk.run("2001-02-01").code == 0
+    (desk.home / "anchors.jsonl").unlink()
+
+    assert desk.run("2001-03-01").code == 0
+
+    (incident,) = [each for each in desk.records() if isinstance(each, IncidentRecord)]
+    assert incident.text.startswith(
+        f"there are no anchors at {desk.home}/anchors.jsonl: they begin there anew"
+    )
+    assert desk.value("journal", "verify")["anchors"] == 1
+
+
 def test_anchors_can_be_checked_from_elsewhere_with_the_public_half(desk: Desk, tmp_path: Path) -> None:
     assert desk.run("2001-02-01").code == 0
     posted = desk.say("journal", "anchor").out
