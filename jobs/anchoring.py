@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from configs.schema.settings import Settings
-from engine.core.domain.errors import BadInput, StoreFailed
+from engine.core.domain.errors import BadInput, StoreFailed, WhydeskError
 from engine.core.domain.risk import TradingState
 from engine.store.anchors import Anchors
 from engine.store.keys import PUBLIC, PublicKey, public_key, signing_key
@@ -96,7 +96,7 @@ class Anchoring:
             if not objection:
                 for wrong in self._anchors.write(self._engine.journal.head(), WallClock().now()):
                     self._tell(wrong)
-        except StoreFailed as error:
+        except WhydeskError as error:
             self._tell(f"no anchor was written: {error}")
 
     def _tell(self, text: str) -> None:

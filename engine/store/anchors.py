@@ -13,6 +13,7 @@ hash of everything that stands before it in its file: what it set aside can no l
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from engine.store.keys import PRIVATE, PublicKey, SigningKey, signing_key
 
 LONGEST_NOTE = 400
 _LONGEST_LINE = 8192
+_PATIENCE, _PATIENCE_S = 20, 1.0
 _PREFIX = b"whydesk checkpoint 1\n"
 """Stands before everything that this key signs as a checkpoint: no other message can pass for one."""
 _WORD, _VERSION = "whydesk-anchor", "1"
@@ -153,7 +155,8 @@ def _trace(path: Path, lines: Iterator[bytes], key: PublicKey) -> Trace:
         line = raw.removesuffix(b"\n")
         checkpoint = _read_line(line)
         if checkpoint is None:
-            bad, doubt = bad or doubt, (number, "it is not an anchor") if raw != line else None
+            torn = raw == line and len(line) <= _LONGEST_LINE
+            bad, doubt = bad or doubt, None if torn else (number, "it is not an anchor")
         else:
             forged = _forged(checkpoint, key)
             fits = checkpoint.previous == (before.hexdigest() if checkpoint.note else previous)
@@ -349,10 +352,11 @@ def _tail(file: int) -> _Tail:
     size = os.fstat(file).st_size
     content = os.pread(file, 2 * _LONGEST_LINE, max(0, size - 2 * _LONGEST_LINE))
     whole, ended, torn = content.rpartition(b"\n")
+    if len(torn) > _LONGEST_LINE:
+        return _Tail(b"?", torn)  # no line of ours was ever that long
     if not ended:
         return _Tail(b"", torn)
-    line = whole.rpartition(b"\n")[2]
-    return _Tail(line, torn) if line else _Tail(b"?", torn)
+    return _Tail(whole.rpartition(b"\n")[2] or b"?", torn)
 
 
 @contextmanager
@@ -363,7 +367,7 @@ def _locked(path: Path) -> Iterator[int]:
     new = not path.exists()
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(file)
         yield file
         if new:
             folder = os.open(path.parent, os.O_RDONLY)
@@ -373,6 +377,15 @@ def _locked(path: Path) -> Iterator[int]:
                 os.close(folder)
     finally:
         os.close(file)
+
+
+def _lock(file: int) -> None:
+    """Another writer needs a flush; one that takes longer is frozen, or its disk is."""
+    for _ in range(_PATIENCE):
+        with suppress(BlockingIOError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_PATIENCE_S / _PATIENCE)
+    raise OSError(errno.EAGAIN, "another process has been writing to it all the time")
 
 
 def _hash_of_all(file: int, more: bytes) -> str:

@@ -477,9 +477,8 @@ class SqlJournal:
                 at = at._replace(first_break=at.sequence + 1, reason=str(error))
                 break
             if not rows:
-                if (
-                    at.sequence < last
-                ):  # a damaged file may hide records from a walk that a look by number finds
+                # A damaged file may hide records from a walk that a look by number finds.
+                if at.sequence < last:
                     at = at._replace(
                         first_break=at.sequence + 1,
                         reason=f"record {at.sequence + 1} is missing, and {last} is there",

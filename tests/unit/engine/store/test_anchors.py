@@ -171,6 +171,19 @@ def test_f4_a_line_that_a_power_cut_left_half_written_is_gone_over_and_still_vou
     assert trace(anchors).first_bad == f"{path} line 2"
 
 
+def test_words_without_an_end_do_not_hide_the_anchors_before_them(
+    tmp_path: Path, journal: SqlJournal, anchors: Anchors
+) -> None:
+    write_all(anchors, journal, 12)
+    with anchors.paths[0].open("ab") as file:
+        file.write(b"x" * 20_000)
+
+    assert "the last line is not an anchor" in anchors.objection(journal)
+    assert trace(anchors).first_bad == f"{anchors.paths[0]} line 2"
+    with closing(filled(tmp_path / "short.db", 9)) as short:
+        assert not examine(short, [trace(anchors)]).anchors_ok
+
+
 def test_the_newest_anchor_is_held_against_the_journal_without_reading_the_others(
     tmp_path: Path, journal: SqlJournal, anchors: Anchors
 ) -> None:
@@ -277,7 +290,7 @@ def test_two_who_write_at_once_do_not_mix_their_lines(journal: SqlJournal, ancho
     (wrong,) = anchors.write(journal.head(), NOW)
 
     os.close(held)
-    assert "Resource temporarily unavailable" in wrong
+    assert "another process has been writing to it all the time" in wrong
     write_all(anchors, journal, 12)
 
 
