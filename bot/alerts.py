@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from bot import render
+from engine.core.domain.order import SENDING
 from engine.core.domain.records import (
     CommandRecord,
     CycleRecord,
@@ -62,7 +63,8 @@ def _fill(record: FillRecord, journal: Journal) -> str:
 
 def _order(record: OrderRecord, journal: Journal) -> str:
     """Only what nobody planned: protection that ends with its trade is no news."""
-    return render.order_line(record) if record.status in render.UNEXPECTED else ""
+    told = record.status in render.UNEXPECTED and record.reason != SENDING
+    return render.order_line(record) if told else ""
 
 
 def _trade(record: TradeRecord, journal: Journal) -> str:

@@ -4,15 +4,17 @@ import difflib
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bot.people import Person, Role
+from engine.core.domain.commands import Command, CommandKind
 from engine.core.domain.errors import WhydeskError
 from engine.core.domain.records import Record
 from engine.ports import Desk, Journal
 
 LONGEST = 2000
 """Characters of one message."""
+LONGEST_REASON = 200
 
 
 class Reply(NamedTuple):
@@ -48,6 +50,17 @@ class Context(NamedTuple):
     now: Callable[[], datetime]
     remember: Callable[[Record], Awaitable[object]] | None = None
     registry: "Registry | None" = None
+
+    def wish(self, kind: CommandKind, *, reason: str = "", **more: Any) -> Command:
+        """The wish of whoever asks; what else it says, by the names of `Command`."""
+        return Command(
+            kind=kind,
+            by=self.person.name,
+            source=self.source,
+            key=self.key,
+            reason=reason.strip()[:LONGEST_REASON],
+            **more,
+        )
 
 
 class Registry:

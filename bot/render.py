@@ -45,6 +45,8 @@ def fill_line(record: FillRecord, cycle: CycleRecord | None) -> str:
 
 
 def _entry_reason(cycle: CycleRecord | None) -> str:
+    if cycle is not None and cycle.wish is not None:
+        return f"{cycle.wish.by} asked for it"
     if cycle is None or cycle.result.forecast is None:
         return "a planned entry"
     forecast = cycle.result.forecast
@@ -116,3 +118,13 @@ def state_sentence(shown: dict[str, Any]) -> str:
 def state_now(shown: dict[str, Any]) -> str:
     """The same behind an answer from the records, than which the halt row may be newer: a kill needs no engine."""
     return f"Now: {state_sentence(shown).replace('The', 'the', 1)}"
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def cited(record: str) -> str:
+    """The id of a record, as texts cite it."""
+    return f"[{record}]" if record else ""

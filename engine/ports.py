@@ -2,22 +2,27 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 from engine.core.domain.commands import Command, Outcome
 from engine.core.domain.events import Recorded
 from engine.core.domain.market import Bar, BarArrays
-from engine.core.domain.order import Order, OrderRequest, OrderUpdate, Submission
+from engine.core.domain.order import OrderRequest, OrderUpdate, Side, Submission
 from engine.core.domain.records import Observation, Record
 from engine.core.domain.risk import TradingState
 from engine.core.domain.signal import Prediction
+from engine.core.domain.venue import Account, Sighting, Traits
 
 
 class Clock(Protocol):
     """What time it is. Replay has its own."""
 
     def now(self) -> datetime:
-        """The present moment, aware and UTC."""
+        """The present moment, aware and UTC. It may be set, and so step in either direction."""
+
+    def monotonic(self) -> float:
+        """Seconds that only ever grow: for how long something has taken."""
 
 
 class Feed(Protocol):
@@ -31,19 +36,40 @@ class Feed(Protocol):
 
 
 class Venue(Protocol):
-    """Where orders go."""
+    """Where orders go.
+
+    `submit` and `cancel` never raise: what became of a request that was not answered is unknown, and that is the
+    answer. The others raise VenueDown when the venue cannot be asked; asking again is safe. Whatever is told may be
+    told again: a fill is known by its trade id.
+    """
+
+    @property
+    def traits(self) -> Traits:
+        """What it can do."""
 
     async def submit(self, order: OrderRequest) -> Submission:
-        """Send once. Accepted, refused, or unknown: a lost answer is never a refusal."""
+        """Send once. ACCEPTED, REFUSED by the venue, EXPIRED if it certainly never left, or UNKNOWN."""
 
-    async def cancel(self, client_id: str) -> Submission:
-        """Ask for the order's end. Accepted means cancelled; a fill that came first is told as a fill."""
+    async def cancel(self, order: OrderRequest) -> Submission:
+        """Ask for the order's end. CANCELLED, REFUSED when it is not open there (any more), or UNKNOWN."""
 
-    async def lookup(self, client_id: str) -> Order | None:
-        """The order as the venue knows it; None when it has never seen the id."""
+    async def lookup(self, order: OrderRequest) -> Sighting | None:
+        """The order as the venue knows it by its client id, open or ended; None when it shows no trace of it."""
 
     async def updates(self, bars: Sequence[Bar]) -> Sequence[OrderUpdate]:
-        """What happened to our orders since last asked; `bars` is what just closed. Never before its time."""
+        """What it tells by itself since last asked; `bars` is what just closed. Never before its time."""
+
+    async def account(self, since: datetime) -> Account:
+        """Balances, open orders and the executions from `since` on."""
+
+    def unwell(self) -> str:
+        """Why nothing should be asked of it for now; empty when it is well."""
+
+    async def clock_offset(self) -> float:
+        """Seconds that its clock is ahead of ours."""
+
+    async def price(self, instrument: str, side: Side) -> Decimal:
+        """What an order of that side would now trade at: the ask to buy, the bid to sell."""
 
 
 class Predictor(Protocol):
@@ -123,6 +149,20 @@ class HaltRow(NamedTuple):
     version: int
 
 
+class Lease(Protocol):
+    """The right to be the one engine of a desk."""
+
+    @property
+    def token(self) -> int:
+        """Grows with every holder; what is written under an older one is refused. 0 where nobody can take over."""
+
+    def certain(self, for_s: float = 0.0) -> bool:
+        """Whether nobody else can have taken it for so many seconds from now. Read immediately before every send.
+
+        False does not say that somebody has: the store may only be out of reach.
+        """
+
+
 class StateStore(Protocol):
     """What must outlive the process beside the journal: the halt."""
 
@@ -153,17 +193,3 @@ class Desk(Protocol):
 
     def listen(self, listener: Callable[[Recorded], None]) -> None:
         """Be told of every record once it is durable. Must return at once."""
-
-
-class Lease(Protocol):
-    """The right to act for a desk: one process at a time has it."""
-
-    @property
-    def token(self) -> int:
-        """Grows with every holder. What is written under an older one is refused. 0 where nobody can take over."""
-
-    def certain(self, for_seconds: float = 0.0) -> bool:
-        """Whether nobody else can have the right before `for_seconds` from now. Read immediately before every send.
-
-        False is no proof of the contrary: the store may only be out of reach.
-        """

@@ -89,6 +89,9 @@ def _list(items: Sequence[Claim], between: str = "; ", first: str = "") -> list[
 def _entry(entry: Entry) -> list[Claim]:
     cycle = entry.cycle
     claims = [Claim("several_entries", {"some": entry.among})] if entry.among else []
+    if cycle.wish is not None:
+        claims.append(Claim("by_wish", {"cycle": _on(cycle)}))
+        claims += [Claim("wish_reason", {"cycle": _on(cycle)}, " ")] if cycle.wish.reason else []
     gate = _place_of("confidence", cycle.result.review.checks)
     if gate is not None:
         claims.append(Claim("entry", {"cycle": _on(cycle), "check": _check(cycle, gate)}))

@@ -91,6 +91,12 @@ def _of_entry(o: Any) -> bool:
 
 TABLE: dict[str, Sentence] = {
     # --- an entry ---
+    "by_wish": Sentence(
+        "{cycle.wish.by:words} asked for it from {cycle.wish.source:words} at {cycle.at:when}: to"
+        " {cycle.result.proposal.side:to_buy} {cycle.instrument:symbol} {cycle.id:id}.",
+        lambda o: o.cycle.wish is not None,
+    ),
+    "wish_reason": Sentence("Their reason: {cycle.wish.reason:quoted}.", lambda o: o.cycle.wish.reason != ""),
     "entry": Sentence(
         "Decided to {cycle.result.proposal.side:to_buy} {cycle.instrument:symbol} at {cycle.at:when}"
         " {cycle.id:id}: score {cycle.result.forecast.score:score}, confidence {check.value:share},"

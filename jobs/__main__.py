@@ -91,12 +91,15 @@ def run(
         bool, typer.Option("--standby", help="Wait while another copy runs, and take over when it is gone.")
     ] = False,
 ) -> None:
-    """Run the desk on recorded data, as it would run live."""
+    """Run the desk: live on the exchange of the profile, or with --replay on recorded bars as if they were live."""
+    settings = load(profile, os.environ)
     if not replay:
-        raise BadInput("no feed: this desk runs on recorded bars so far; expected --replay FILE")
+        from jobs import live
+
+        live.main(home, settings, chat=chat and not as_json, as_json=as_json, standby=standby)
+        return
     from jobs import run as job
 
-    settings = load(profile, os.environ)
     job.main(
         home,
         settings,

@@ -14,6 +14,8 @@ from engine.store.keys import PUBLIC, PublicKey, public_key, signing_key
 from jobs.bootstrap import AUDIT, Engine, audit_incident
 from jobs.clocks import WallClock
 from jobs.home import Home
+from jobs.opened import before_resuming
+from jobs.output import say
 
 PATIENCE_S = 5.0
 """How long a desk that ends waits for its last anchor."""
@@ -24,8 +26,11 @@ _log = logging.getLogger(__name__)
 
 
 def anchors_of(home: Home, settings: Settings) -> Anchors:
-    """The anchor files and the key of one desk."""
-    return Anchors(settings.desk.name, home.anchors(settings), home.keys)
+    """The anchor files and the key of one desk, made if it has none. Refused when others could read the key."""
+    anchors = Anchors(settings.desk.name, home.anchors(settings), home.keys)
+    with contextlib.suppress(OSError):  # whoever writes the first anchor tells why there is no key
+        _ = anchors.key
+    return anchors
 
 
 def verifying_key(home: Home, given: Path | None) -> PublicKey:
@@ -59,6 +64,8 @@ class Anchoring:
         self._told: set[str] = set()
         self._telling: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        if engine.objection:
+            say(f"halted: {before_resuming(engine.objection)}")
         for path in anchors.gone:
             self._tell(
                 f"there are no anchors at {path}: they begin there anew, and nothing vouches for what was before"

@@ -18,15 +18,19 @@ from engine.live.bus import Bus
 from engine.live.control import Control
 from engine.live.cycle import Parts
 from engine.live.desk import LiveDesk
+from engine.live.holds import Holds
 from engine.live.loop import Loop, Moment
 from engine.live.orders import OrderManager
+from engine.live.reconcile import Reconciler
 from engine.live.recover import rebuild, repair_orders
+from engine.live.supervise import Keeper
+from engine.live.tend import Tender
 from engine.live.windows import Windows
 from engine.live.writer import Writer
-from engine.ports import Clock, Feed, Lease, Predictor
+from engine.ports import Clock, Feed, Lease, Predictor, Venue
 from engine.store.anchors import Anchors
 from engine.store.journal import SqlJournal
-from engine.store.lease import Fence, Sole
+from engine.store.lease import Fence, UntilSent
 from engine.store.models import ModelFolder
 from engine.store.state import SqlStateStore
 from engine.venues.paper import PaperVenue
@@ -53,16 +57,30 @@ class Engine(NamedTuple):
     store: SqlStateStore
     writer: Writer
     clock: Clock
-    lease: Lease
-    objection: str
     models: dict[str, str]
     recovered_records: int
     repaired: tuple[OrderRecord, ...]
+    reconciler: Reconciler
+    keeper: Keeper
+    lease: Lease | None = None
+    objection: str = ""
 
     def close(self) -> None:
         """Drain the writer and let go of the files."""
         self.journal.close()
         self.store.close()
+
+
+class Outside(NamedTuple):
+    """What surrounds the desk. Without a venue it trades on paper."""
+
+    journal: SqlJournal
+    store: SqlStateStore
+    feed: Feed
+    clock: Clock
+    predictor: Predictor
+    venue: Venue | None = None
+    lease: Lease | None = None
 
 
 async def open_engine(
@@ -74,19 +92,20 @@ async def open_engine(
     pace: Callable[[datetime], Awaitable[None]],
     after: Moment,
     first_bar: datetime,
+    venue: Venue | None = None,
+    lease: Lease | None = None,
+    anchors: Anchors | None = None,
     durability: Durability = "FULL",
     deadline_ms: int | None = None,
-    lease: Lease = Sole(),
-    anchors: Anchors | None = None,
 ) -> Engine:
     """Recover, reconcile, and be ready to run. The caller holds the lock of the home, and the lease.
 
-    `first_bar` is where an empty journal begins; a journal with cycles goes on where it stopped. A journal that does
-    not fit its `anchors` comes up halted.
+    Without a venue the desk trades on paper. It goes on where its journal stopped, or at `first_bar` if that is later.
+    A journal that does not fit its `anchors` comes up halted.
     """
     predictor = open_predictor(home, settings, deadline_ms)
     with ExitStack() as opened:
-        fence = Fence(settings.desk.name, lease.token) if lease.token else None
+        fence = Fence(settings.desk.name, lease.token) if lease and lease.token else None
         journal = SqlJournal(home.store(settings), synchronous=durability, fence=fence)
         opened.callback(journal.close)
 
@@ -101,48 +120,75 @@ async def open_engine(
         )
         opened.callback(store.close)
         objection = object_now()
-        if objection:
+        if objection:  # before anything is sent again that had no answer
             store.set_halt(TradingState.HALTED, AUDIT, objection, clock.now())
-        recovered = rebuild(journal, settings)
-        refuse_unfed(recovered.state, settings)
-        bus = Bus()
-        writer = Writer(journal, bus, recovered.state, recovered.sequence)
-        venue = PaperVenue(settings)
-        venue.restore(recovered.state)
-        orders = OrderManager(writer, venue, store, clock)
-        goes_on = max(recovered.state.last_bars.values(), default=first_bar)
-        begun = max(clock.now(), goes_on)
-        await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
+        outside = Outside(journal, store, feed, clock, predictor, venue, lease)
+        engine = await assemble(outside, settings, pace=pace, after=after, first_bar=first_bar)
         if objection:
-            await writer.write([audit_incident(objection, begun)])
-        repaired = await repair_orders(writer, venue, begun)
-        control = Control(writer, journal, store, orders, clock)
-        desk = LiveDesk(writer, control, bus)
-        parts = Parts(
-            identity=Identity(settings, settings_hash(settings), code_version()),
-            writer=writer,
-            windows=Windows(settings, lambda name, bars: feed.history(name, goes_on + TICK, bars)),
-            predictor=predictor,
-            venue=venue,
-            orders=orders,
-            store=store,
-            clock=clock,
-        )
-        loop = Loop(feed, parts, desk, control, pace, after, first_bar)
+            at = max([clock.now(), first_bar, *engine.writer.state.last_bars.values()])
+            await engine.writer.write([audit_incident(objection, at)])
         opened.pop_all()  # from here on whoever runs the engine closes it
-        return Engine(
-            loop,
-            desk,
-            journal,
-            store,
-            writer,
-            clock,
-            lease,
-            objection,
-            predictor.versions(),
-            recovered.records_read,
-            tuple(repaired),
-        )
+        return engine._replace(objection=objection)
+
+
+def audit_incident(text: str, at: datetime) -> IncidentRecord:
+    """What is written down of a journal that does not fit its anchors, and of anchors that could not be written."""
+    return IncidentRecord(record_id("i", at, AUDIT, text), at, AUDIT, text, {}, None)
+
+
+async def assemble(
+    outside: Outside,
+    settings: Settings,
+    *,
+    pace: Callable[[datetime], Awaitable[None]],
+    after: Moment,
+    first_bar: datetime,
+) -> Engine:
+    """Recover from what the journal says, ask the venue, and put the desk together."""
+    journal, store, feed, clock, predictor, venue, lease = outside
+    recovered = rebuild(journal, settings)
+    refuse_unfed(recovered.state, settings)
+    bus = Bus()
+    writer = Writer(journal, bus, recovered.state, recovered.sequence)
+    if venue is None:
+        paper = venue = PaperVenue(settings)
+        paper.restore(recovered.state)
+    sending = UntilSent(lease) if lease else None
+    orders = OrderManager(writer, journal, venue, store, clock, settings, sending)
+    holds = Holds(writer, clock)
+    tender = Tender(writer, venue, orders, holds, settings, clock)
+    reconciler = Reconciler(writer, journal, venue, orders, holds, settings, clock)
+    goes_on = max([first_bar, *recovered.state.last_bars.values()])
+    await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
+    repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
+    identity = Identity(settings, settings_hash(settings), code_version())
+    control = Control(writer, journal, store, orders, clock, identity)
+    desk = LiveDesk(writer, control, bus)
+    parts = Parts(
+        identity=identity,
+        writer=writer,
+        windows=Windows(settings, lambda name, bars: feed.history(name, goes_on + TICK, bars)),
+        predictor=predictor,
+        venue=venue,
+        orders=orders,
+        tender=tender,
+        store=store,
+        clock=clock,
+    )
+    return Engine(
+        loop=Loop(feed, parts, desk, control, pace, after, first_bar),
+        desk=desk,
+        journal=journal,
+        store=store,
+        writer=writer,
+        clock=clock,
+        models=predictor.versions(),
+        recovered_records=recovered.records_read,
+        repaired=tuple(repaired),
+        reconciler=reconciler,
+        keeper=Keeper(desk, control, writer, venue, tender, reconciler, holds, settings, clock),
+        lease=lease,
+    )
 
 
 def refuse_unfed(state: DeskState, settings: Settings) -> None:
@@ -154,11 +200,6 @@ def refuse_unfed(state: DeskState, settings: Settings) -> None:
         raise Refused(
             f"the desk holds or waits for {', '.join(sorted(held - fed))}, of which no bars were given"
         )
-
-
-def audit_incident(text: str, at: datetime) -> IncidentRecord:
-    """What is written down of a journal that does not fit its anchors, and of anchors that could not be written."""
-    return IncidentRecord(record_id("i", at, AUDIT, text), at, AUDIT, text, {}, None)
 
 
 def open_predictor(home: Home, settings: Settings, deadline_ms: int | None) -> NoPredictor | OnnxPredictor:

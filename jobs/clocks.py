@@ -1,5 +1,6 @@
 """The two clocks: the one on the wall, and the one that a replay turns."""
 
+import time
 from datetime import UTC, datetime
 
 
@@ -10,16 +11,24 @@ class WallClock:
         """Now, in UTC."""
         return datetime.now(UTC)
 
+    def monotonic(self) -> float:
+        """Seconds since some moment before the start."""
+        return time.monotonic()
+
 
 class ReplayClock:
     """Stands at the bar that is being told, so that a replay is the same whenever it is run."""
 
     def __init__(self, start: datetime) -> None:
-        self._now = start
+        self._start = self._now = start
 
     def now(self) -> datetime:
         """The moment that the replay has reached."""
         return self._now
+
+    def monotonic(self) -> float:
+        """Seconds of the replay's time since it began."""
+        return (self._now - self._start).total_seconds()
 
     def turn(self, moment: datetime) -> None:
         """Go on to `moment`; never back."""

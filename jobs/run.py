@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,6 @@ from jobs.clocks import ReplayClock, WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
 from jobs.home import Home
-from jobs.opened import before_resuming
 from jobs.output import say, show
 from jobs.reporter import Reporter, Tell
 from jobs.scheduler import ReplayPace
@@ -53,23 +52,37 @@ def main(
         start=moment(start) if start else None,
         stop=moment(stop) if stop else None,
     )
-    home, waiting = Home(root), _standing_by if standby else None
-    place, desk = home.store(universe.settings), universe.settings.desk.name
-    with hold(home.root, WallClock().now(), waiting), lease(place, desk, waiting) as held:
-        done = asyncio.run(run_replay(home, universe, speed, _tell, held, chat=chat))
-    show(as_json, done, _lines(done))
+    home = Home(root)
+    with acting(home, universe.settings, standby=standby) as held:
+        result = asyncio.run(run_replay(home, universe, speed, tell, held, chat=chat))
+    show(as_json, result, lines_of(result))
 
 
-def _tell(report: DayReport) -> None:
-    """The day's first lines, on the side: stdout is for the result."""
-    say(f"{report.day}: {report.lines[1]}; {report.lines[3]}")
+@contextlib.contextmanager
+def acting(home: Home, settings: Settings, *, standby: bool) -> Iterator[SqlLease | Sole]:
+    """Be the one process that acts for this home and this desk, or wait until the other one is gone.
+
+    Before there is a loop: who waits here can be interrupted.
+    """
+    waiting = _standing_by if standby else None
+    with (
+        hold(home.root, WallClock().now(), waiting),
+        lease(home.store(settings), settings.desk.name, waiting) as held,
+    ):
+        yield held
 
 
 def _standing_by(holder: str) -> None:
     say(f"standing by: {holder}")
 
 
-def _lines(done: dict[str, Any]) -> list[str]:
+def tell(report: DayReport) -> None:
+    """The day's first lines, on the side: stdout is for the result."""
+    say(f"{report.day}: {report.lines[1]}; {report.lines[3]}")
+
+
+def lines_of(done: dict[str, Any]) -> list[str]:
+    """What was done, for people."""
     recovered = f", {done['recovered_records']} read to recover" if done["recovered_records"] else ""
     first = f"{done['cycles']} cycles, {done['records']} records{recovered}, {done['reports']} daily reports"
     return [first, *lines(done["status"])]
@@ -80,8 +93,7 @@ async def run_replay(
 ) -> dict[str, Any]:
     """Recover, go on where the journal stopped, and run until the data ends or a signal comes.
 
-    The first bars of the data warm the windows up. The caller holds the home and the lease. Returns what was done, as
-    plain values.
+    The first bars of the data warm the windows up. Returns what was done, as plain values.
     """
     settings = universe.settings
     first = from_epoch_ms(min(int(bars.end_ms[0]) for bars in universe.series.values()) - 1)
@@ -94,8 +106,6 @@ async def run_replay(
         await reporters[0].after(records)
 
     anchors = anchors_of(home, settings)
-    with contextlib.suppress(OSError):  # whoever writes the first anchor tells why there is no key
-        _ = anchors.key
     engine = await open_engine(
         home,
         settings,
@@ -108,30 +118,30 @@ async def run_replay(
         lease=held,
         anchors=anchors,
     )
-    if engine.objection:
-        say(f"halted: {before_resuming(engine.objection)}")
     clock.turn(max(engine.writer.state.last_bars.values(), default=first))
     reporters.append(Reporter(engine, settings.desk.cash, tell))
     anchoring = Anchoring(anchors, engine, settings.store.anchor_every_s)
     try:
         await reporters[0].catch_up()
-        talk = bot_over(engine.desk, engine.journal, settings, clock, _remember(engine)) if chat else None
+        talk = bot_over(engine.desk, engine.journal, settings, clock, remember(engine)) if chat else None
         await _run(engine, pace, talk, held)
         if not engine.loop.stopping:  # a day that a signal cut short is reported when it is over
             await reporters[0].finish()
         await anchoring.stop()
-        return _done(engine, reporters[0])
+        return done(engine, reporters[0])
     finally:
         anchoring.abandon()
         pace.stop()
         engine.close()
 
 
-def _remember(engine: Engine) -> Callable[[Record], Awaitable[object]]:
-    async def remember(record: Record) -> None:
+def remember(engine: Engine) -> Callable[[Record], Awaitable[object]]:
+    """How questions and answers get into the journal."""
+
+    async def write(record: Record) -> None:
         await engine.writer.write([record])
 
-    return remember
+    return write
 
 
 async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None, held: SqlLease | Sole) -> None:
@@ -162,7 +172,8 @@ async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None, held: SqlLeas
     held.check()
 
 
-def _done(engine: Engine, reporter: Reporter) -> dict[str, Any]:
+def done(engine: Engine, reporter: Reporter) -> dict[str, Any]:
+    """What a run did, as plain values."""
     sequence, head = engine.journal.head()
     return {
         "cycles": engine.loop.moments,

@@ -9,7 +9,6 @@ from typing import Any
 
 from configs.schema.settings import Settings
 from engine.core.domain.commands import Command, CommandKind, Outcome
-from engine.core.domain.errors import Refused, StoreFailed
 from engine.core.domain.events import Recorded
 from engine.core.risk.killswitch import next_state
 from engine.live.recover import rebuild
@@ -28,17 +27,12 @@ class StoredDesk:
 
     async def submit(self, command: Command) -> Outcome:
         """Kill and resume by the halt row; to close anything, the engine is needed. A flatten halts at least."""
-        if command.kind is CommandKind.CLOSE:
-            return Outcome(False, "close needs the running desk: type it in its own chat")
+        if command.kind in (CommandKind.CLOSE, CommandKind.ENTER):
+            return Outcome(False, f"{command.kind} needs the running desk: type it in its own chat")
         seen = self._store.halt()
         state = next_state(seen.state, command.kind)
         after = seen.version if command.kind is CommandKind.RESUME else None
-        try:
-            row = self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
-        except StoreFailed:
-            raise
-        except Refused as error:
-            return Outcome(False, str(error))
+        row = self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
         said = f"the desk is {row.state}"
         if command.kind is CommandKind.FLATTEN:
             said += "; closing what it holds needs the running desk: type it in its own chat"

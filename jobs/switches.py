@@ -89,6 +89,7 @@ def lines(value: dict[str, Any]) -> list[str]:
         f"day's loss {round(value['day_loss'], 4) + 0.0:.2%}, drawdown {value['drawdown']:.2%}",
         f"last bar {_when(value['last_bar'])}, {value['open_orders']} open orders, {value['records']:,} records",
     ]
+    shown += [f"nothing new is opened: {why}" for why in value["holds"].values()]
     return shown + [
         f"  {p['quantity']} {p['instrument']} at {_price(p['average_price'])}, now {_price(p['price'])}, "
         f"profit {_money(p['profit'])}, stop {_price(p['stop'])}, target {_price(p['target'])} [{p['entry']}]"

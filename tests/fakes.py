@@ -121,6 +121,10 @@ class FakeClock:
         """Where it stands."""
         return self._at
 
+    def monotonic(self) -> float:
+        """Seconds that it was moved on."""
+        return (self._at - CLOSE).total_seconds()
+
     def move(self, by: timedelta) -> None:
         """Let time pass."""
         self._at += by

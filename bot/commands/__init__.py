@@ -2,8 +2,16 @@
 
 from bot.command import Registry
 from bot.commands import help as help_
-from bot.commands import kill, report, status, trades, why
+from bot.commands import kill, report, status, trade, trades, why
 
 REGISTRY = Registry(
-    (*status.COMMANDS, *trades.COMMANDS, *why.COMMANDS, *report.COMMANDS, *kill.COMMANDS, *help_.COMMANDS)
+    (
+        *status.COMMANDS,
+        *trades.COMMANDS,
+        *why.COMMANDS,
+        *report.COMMANDS,
+        *kill.COMMANDS,
+        *trade.COMMANDS,
+        *help_.COMMANDS,
+    )
 )

@@ -2,9 +2,8 @@
 
 from bot.command import ChatCommand, Context, Reply
 from bot.people import Role
-from engine.core.domain.commands import Command, CommandKind
-
-LONGEST_REASON = 200
+from bot.render import cited, sentence
+from engine.core.domain.commands import CommandKind
 
 NEXT_STEP = {
     "halted": "/resume lets it close positions again; a second /resume lets it trade.",
@@ -26,12 +25,12 @@ async def _resume(context: Context, arguments: str) -> Reply:
 
 
 async def _switch(context: Context, kind: CommandKind, reason: str) -> Reply:
-    outcome = await context.desk.submit(_command(context, kind, reason=reason))
+    outcome = await context.desk.submit(context.wish(kind, reason=reason))
     state = str(context.desk.status()["state"])
-    told, now = _sentence(outcome.text), f"The desk is {state}."
+    told, now = sentence(outcome.text), f"The desk is {state}."
     after = f"{now} {NEXT_STEP.get(state, '')}".rstrip()
-    cited = _cited(outcome.record)
-    text = f"{after} {cited}" if told == now else f"{told} {cited}".rstrip() + f"\n{after}"
+    source = cited(outcome.record)
+    text = f"{after} {source}" if told == now else f"{told} {source}".rstrip() + f"\n{after}"
     return Reply(text.rstrip(), ok=outcome.accepted)
 
 
@@ -43,27 +42,8 @@ async def _close(context: Context, arguments: str) -> Reply:
     match = next((each for each in held if each.casefold() == name.casefold()), None)
     if match is None:
         return Reply(f"There is no position in {name[:32]}. Held: {_listed(held)}.", ok=False)
-    outcome = await context.desk.submit(_command(context, CommandKind.CLOSE, instrument=match, reason=reason))
-    return Reply(f"{_sentence(outcome.text)} {_cited(outcome.record)}".rstrip(), ok=outcome.accepted)
-
-
-def _command(context: Context, kind: CommandKind, *, instrument: str = "", reason: str = "") -> Command:
-    return Command(
-        kind=kind,
-        by=context.person.name,
-        source=context.source,
-        key=context.key,
-        instrument=instrument,
-        reason=reason.strip()[:LONGEST_REASON],
-    )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
-
-
-def _cited(record: str) -> str:
-    return f"[{record}]" if record else ""
+    outcome = await context.desk.submit(context.wish(CommandKind.CLOSE, instrument=match, reason=reason))
+    return Reply(f"{sentence(outcome.text)} {cited(outcome.record)}".rstrip(), ok=outcome.accepted)
 
 
 def _listed(names: set[str]) -> str:

@@ -15,6 +15,7 @@ async def _status(context: Context, arguments: str) -> Reply:
     lines = [state_sentence(shown), _money(shown), *[_position(position) for position in shown["positions"]]]
     if not shown["positions"]:
         lines.append("Nothing is held.")
+    lines += [f"Nothing new is opened: {why}." for why in shown["holds"].values()]
     if shown["open_orders"]:
         lines.append(f"{shown['open_orders']} open order(s).")
     return Reply("\n".join(lines))

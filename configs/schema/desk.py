@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Meta
 
 Name = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9][A-Za-z0-9_/\-.]*$")]
-Timeframe = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
+Timeframe = Literal["1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"]
 TIMEFRAME_MS: dict[str, int] = {
+    "1s": 1000,
     "1m": 60_000,
     "5m": 300_000,
     "15m": 900_000,
@@ -29,7 +30,7 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tick: Decimal = Decimal("0.01")
     lot: Decimal = Decimal("0.001")
     min_notional: Decimal = Decimal("10")
-    bars_per_year: Annotated[float, Meta(gt=0, le=600_000)] = 252.0
+    bars_per_year: Annotated[float, Meta(gt=0, le=32_000_000)] = 252.0
 
     def __post_init__(self) -> None:
         for field, value in (("tick", self.tick), ("lot", self.lot)):

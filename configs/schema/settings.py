@@ -12,6 +12,7 @@ from configs.schema.models import ModelSettings
 from configs.schema.regime import RegimeSettings
 from configs.schema.risk import RiskSettings
 from configs.schema.store import StoreSettings
+from configs.schema.venue import VenueSettings
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +29,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     execution: ExecutionSettings = ExecutionSettings()
     models: ModelSettings = ModelSettings()
     store: StoreSettings = StoreSettings()
+    venue: VenueSettings = VenueSettings()
+
+    def __post_init__(self) -> None:
+        if self.venue.kind == "binance":
+            _refuse_what_spot_cannot(self.desk, self.decision)
 
     def instrument(self, name: str) -> Instrument:
         """Return the rules of `name`; KeyError when the desk does not trade it."""
@@ -37,10 +43,26 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         raise KeyError(name)
 
 
+def _refuse_what_spot_cannot(desk: DeskSettings, decision: DecisionSettings) -> None:
+    if not decision.long_only:
+        raise ValueError(
+            "venue.kind binance is a spot account, which cannot sell what it does not hold: set decision.long_only"
+        )
+    for instrument in desk.instruments:
+        base, slash, quote = instrument.name.partition("/")
+        if not (slash and base and quote == desk.currency):
+            raise ValueError(
+                f"venue.kind binance trades names such as BTC/{desk.currency} (desk.currency is {desk.currency}), "
+                f"was {instrument.name}"
+            )
+
+
 def settings_hash(settings: Settings) -> str:
     """Return 16 hex digits that change with any value that can change a decision.
 
-    Where records are kept (`store`) cannot change a decision, and its URL may hold a password: it is left out.
+    Where records are kept (`store`) and where orders go (`venue`) cannot change a decision: they are left out, and the
+    store's URL may hold a password.
     """
-    kept = msgspec.structs.replace(settings, store=StoreSettings())
-    return hashlib.sha256(msgspec.json.encode(kept, order="deterministic")).hexdigest()[:16]
+    kept = msgspec.structs.asdict(msgspec.structs.replace(settings, store=StoreSettings()))
+    del kept["venue"]
+    return hashlib.sha256(msgspec.json.encode(kept)).hexdigest()[:16]

@@ -35,6 +35,7 @@ from engine.core.domain.records import (
     Observation,
     OutcomeKind,
     Proposal,
+    Wish,
 )
 from engine.core.domain.risk import Check, Review, RiskState, Size
 from engine.core.domain.signal import Forecast, Prediction, Signal
@@ -47,8 +48,8 @@ from engine.core.regime import classify
 from engine.core.risk.breakers import trip
 from engine.core.risk.case import Case, Reduction, bars_between, committed
 from engine.core.risk.daily import count_decision, open_day
-from engine.core.risk.review import nearest_miss, review, review_data, review_reduction
-from engine.core.sizing.size import Ask, size
+from engine.core.risk.review import nearest_miss, review, review_data, review_reduction, review_wish
+from engine.core.sizing.size import NO_SIZE, Ask, size, size_as_wished
 
 ALPHAS = {
     "momentum": momentum.signal,
@@ -86,6 +87,8 @@ def describe(window: MarketWindow, rows: tuple[dict[str, float], ...], settings:
 def decide(inputs: CycleInputs) -> CycleResult:
     """Signals, forecast, proposal, size, review and order plan, each with its reasons. Pure and total."""
     look = _look(inputs)
+    if inputs.wish is not None:
+        return _enter_by_wish(look, inputs.wish)
     if look.position is not None:
         return _stay_or_leave(
             look, look.position
@@ -112,6 +115,27 @@ def decide_on(
         risk=state.risk,
         settings=identity.settings,
         seed=desk.seed,
+    )
+    return CycleRecord.of(inputs, decide(inputs), identity.settings_hash, identity.code_version)
+
+
+def decide_wish(
+    seen: CycleRecord, wish: Wish, decision: str, as_of: datetime, state: DeskState, identity: Identity
+) -> CycleRecord:
+    """What a person's wish to enter leads to: the newest look at the instrument, the limits as they stand now."""
+    desk, instrument = identity.settings.desk, seen.instrument
+    inputs = CycleInputs(
+        decision=decision,
+        cycle=cycle_id(desk.name, desk.timeframe, as_of),
+        as_of=as_of,
+        observation=seen.observation,
+        predictions=seen.predictions,
+        portfolio=state.portfolio,
+        ensemble=state.ensembles.get(instrument, EnsembleState()),
+        risk=state.risk,
+        settings=identity.settings,
+        seed=desk.seed,
+        wish=wish,
     )
     return CycleRecord.of(inputs, decide(inputs), identity.settings_hash, identity.code_version)
 
@@ -143,10 +167,13 @@ def _look(inputs: CycleInputs) -> _Look:
     if features:
         volatility = features["vol_cc_60"]
         signals = _signals(inputs)
-        learned = learn(inputs.ensemble, close, volatility, settings.ensemble)
+        learned = ensemble
+        if inputs.wish is None:  # a wish looks at a bar again: it teaches nothing new
+            learned = learn(inputs.ensemble, close, volatility, settings.ensemble)
         forecast = combine(signals, learned, settings.ensemble)
         direction = passes(forecast, settings.decision)
-        ensemble = remember(learned, signals, close, direction)
+        if inputs.wish is None:
+            ensemble = remember(learned, signals, close, direction)
     return _Look(
         inputs=inputs,
         instrument=settings.instrument(observation.instrument),
@@ -210,25 +237,47 @@ def _enter_or_not(look: _Look, forecast: Forecast) -> CycleResult:
     bar = inputs.observation.bar
     wish = propose_entry(leaning, bar.close, look.atr, look.instrument, settings.decision)
     assert wish.side is not None and wish.stop is not None, "an entry has a side and a stop"
-    sized = size(
-        Ask(
-            proposal=wish,
-            forecast=forecast,
-            close=look.close,
-            volatility=look.volatility,
-            volume=float(bar.volume) if settings.execution.volume_is_known else None,
-            portfolio=inputs.portfolio,
-            committed=committed(inputs.portfolio),
-            instrument=look.instrument,
-            settings=settings,
-        )
-    )
+    sized = size(_ask(look, wish, forecast))
     verdict = review(_case(look, wish.side, sized.quantity, wish.stop))
     if not look.direction:
         quiet = replace(NOTHING, reason=verdict.refused_by)
         return _result(look, OutcomeKind.NO_SIGNAL, quiet, verdict, sized)
     outcome = OutcomeKind.ENTERED if verdict.approved else OutcomeKind.REFUSED
     return _result(look, outcome, wish, verdict, sized)
+
+
+def _enter_by_wish(look: _Look, wish: Wish) -> CycleResult:
+    """A person stands in for the signal, not for the limits."""
+    inputs, settings = look.inputs, look.inputs.settings
+    bar = inputs.observation.bar
+    entry = propose_entry(wish.side.sign, bar.close, look.atr, look.instrument, settings.decision)
+    entry = replace(entry, reason="command")
+    assert entry.stop is not None, "an entry has a stop"
+    if wish.quantity or wish.amount:
+        sized = size_as_wished(
+            wish.quantity or wish.amount / bar.close, look.close, inputs.portfolio, look.instrument
+        )
+    else:
+        sized = size(_ask(look, entry, look.forecast)) if look.forecast else NO_SIZE
+    verdict = review_wish(_case(look, wish.side, sized.quantity, entry.stop))
+    outcome = OutcomeKind.ENTERED if verdict.approved else OutcomeKind.REFUSED
+    return _result(look, outcome, entry, verdict, sized)
+
+
+def _ask(look: _Look, wish: Proposal, forecast: Forecast) -> Ask:
+    inputs, settings = look.inputs, look.inputs.settings
+    bar = inputs.observation.bar
+    return Ask(
+        proposal=wish,
+        forecast=forecast,
+        close=look.close,
+        volatility=look.volatility,
+        volume=float(bar.volume) if settings.execution.volume_is_known else None,
+        portfolio=inputs.portfolio,
+        committed=committed(inputs.portfolio),
+        instrument=look.instrument,
+        settings=settings,
+    )
 
 
 def _case(look: _Look, side: Side, quantity: Decimal, stop: Decimal) -> Case:
@@ -249,6 +298,7 @@ def _case(look: _Look, side: Side, quantity: Decimal, stop: Decimal) -> Case:
         volatility=look.volatility,
         bars_since_exit=bars_between(risk.last_exit.get(look.instrument.name), inputs.as_of, timeframe),
         bars_since_loss=bars_between(risk.last_loss, inputs.as_of, timeframe),
+        bar_age=bars_between(inputs.observation.bar.end, inputs.as_of, timeframe),
     )
 
 
@@ -281,13 +331,19 @@ def _result(
 
 
 def close_by_command(
-    state: Portfolio, risk: RiskState, instrument: str, cause: str, reason: str, at: datetime
+    state: Portfolio,
+    risk: RiskState,
+    instrument: str,
+    cause: str,
+    reason: str,
+    at: datetime,
+    wanted: Decimal = Decimal(0),
 ) -> tuple[Review, tuple[OrderRequest, ...]]:
-    """What a person's wish to close leads to: the same review and the same plan as any other exit."""
+    """What a person's wish to close leads to: the same review and the same plan as any other exit. 0 closes all."""
     position = state.position(instrument)
     if position is None:
         return Review((), None, "nothing held"), ()
-    side, quantity = position.side.opposite, abs(position.quantity)
+    side, quantity = position.side.opposite, wanted or abs(position.quantity)
     verdict = review_reduction(Reduction(cause, instrument, side, quantity, state, risk, by_person=True))
     if verdict.approved is None:
         return verdict, ()

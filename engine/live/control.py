@@ -1,13 +1,17 @@
 """Commands carried out: the halt row first, then the record, then what the venue must hear of."""
 
+from decimal import Decimal
+
 from msgspec.structs import replace
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
-from engine.core.domain.ids import digest
-from engine.core.domain.order import OrderRequest
-from engine.core.domain.records import CommandRecord
+from engine.core.domain.errors import StoreFailed
+from engine.core.domain.ids import digest, time36
+from engine.core.domain.instrument import whole_lots
+from engine.core.domain.order import OrderRequest, Side
+from engine.core.domain.records import CommandRecord, CycleRecord, Identity, Wish
 from engine.core.domain.risk import RiskState, TradingState
-from engine.core.pipeline import close_by_command
+from engine.core.pipeline import close_by_command, decide_wish
 from engine.core.risk.breakers import incident_of
 from engine.core.risk.killswitch import next_state, switched
 from engine.core.risk.system import RANK
@@ -16,6 +20,7 @@ from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, HaltRow, Journal, StateStore
 
+KILLS = (CommandKind.KILL, CommandKind.FLATTEN)
 SWITCHES = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.RESUME)
 
 
@@ -27,14 +32,36 @@ class Control:
     """
 
     def __init__(
-        self, writer: Writer, journal: Journal, store: StateStore, orders: OrderManager, clock: Clock
+        self,
+        writer: Writer,
+        journal: Journal,
+        store: StateStore,
+        orders: OrderManager,
+        clock: Clock,
+        identity: Identity,
     ) -> None:
         self._writer = writer
         self._journal = journal
         self._store = store
         self._orders = orders
         self._clock = clock
+        self._identity = identity
         self._row = store.halt()
+        self._braked: dict[str, HaltRow] = {}  # kills whose row is written and whose turn has not come yet
+
+    def brake(self, command: Command) -> None:
+        """The row of a kill, at once: it waits for no cycle and no venue. What follows from it comes with its turn."""
+        key = _record_id(command)
+        if command.kind in KILLS and key not in self._braked and not self._is_known(key):
+            self._braked[key] = self._store.set_halt(
+                TradingState.HALTED, command.by, command.reason, self._clock.now()
+            )
+
+    def _is_known(self, key: str) -> bool:
+        try:
+            return self._journal.get(key) is not None
+        except StoreFailed:
+            return False  # a journal that cannot be read must not stand in a kill's way
 
     async def handle(self, command: Command) -> Outcome:
         """Do it, or say why not."""
@@ -45,6 +72,8 @@ class Control:
             await self.adopt_row()  # a kill from elsewhere comes first: this goes one step back from it
         if command.kind in SWITCHES:
             return await self._switch(command)
+        if command.kind is CommandKind.ENTER:
+            return await self._enter(command)
         return await self._close(command)
 
     async def adopt_row(self) -> bool:
@@ -55,6 +84,8 @@ class Control:
         await self._finish_breaker()
         before, risk = self._row, self._writer.state.risk
         row = self._store.halt()
+        if row in self._braked.values():
+            return False  # the command that wrote it is next in line, and nothing that adds risk leaves until then
         if row.state is risk.trading:
             self._row = row
         elif RANK[row.state] > RANK[risk.trading] and (not row.version or row.version < before.version):
@@ -84,8 +115,8 @@ class Control:
     async def _switch(self, command: Command) -> Outcome:
         risk = self._writer.state.risk
         state = next_state(risk.trading, command.kind)
-        after = self._row.version if command.kind is CommandKind.RESUME else None
-        self._row = self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
+        braked = self._braked.pop(_record_id(command)) if _record_id(command) in self._braked else None
+        self._row = braked or self._change_row(command, state)
         flatten = command.kind is CommandKind.FLATTEN or (
             risk.flatten and command.kind is not CommandKind.RESUME
         )
@@ -94,6 +125,10 @@ class Control:
         cancelled = await self._after_switch(state, command.reason)
         closing = await self._flatten(command) if command.kind is CommandKind.FLATTEN else 0
         return Outcome(True, _with_counts(record.text, cancelled, closing), record.id)
+
+    def _change_row(self, command: Command, state: TradingState) -> HaltRow:
+        after = self._row.version if command.kind is CommandKind.RESUME else None
+        return self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
 
     async def _flatten(self, command: Command) -> int:
         held = [position.instrument for position in self._writer.state.portfolio.positions]
@@ -108,7 +143,13 @@ class Control:
         state, at = self._writer.state, self._clock.now()
         cause = f"d-{_record_id(command)[4:]}"
         verdict, orders = close_by_command(
-            state.portfolio, state.risk, command.instrument, cause, "command", at
+            state.portfolio,
+            state.risk,
+            command.instrument,
+            cause,
+            "command",
+            at,
+            self._part(command),
         )
         if verdict.approved is None:
             text = f"nothing was closed: {verdict.refused_by}"
@@ -119,6 +160,37 @@ class Control:
         record = await self._record(command, True, text, None, orders)
         await self._orders.submit(orders)
         return Outcome(True, text, record.id)
+
+    def _part(self, command: Command) -> Decimal:
+        """How much of a position is to be closed, in whole lots; 0 for all of it."""
+        mark = self._writer.state.portfolio.marks.get(command.instrument)
+        wanted = command.quantity
+        if command.amount and mark:
+            wanted = command.amount / mark
+        if not wanted:
+            return wanted
+        instrument = self._identity.settings.instrument(command.instrument)
+        return whole_lots(instrument, wanted) or instrument.lot
+
+    async def _enter(self, command: Command) -> Outcome:
+        """A person's wish to enter: reviewed like any other entry, refused with the check that stood in the way."""
+        seen = self._journal.find(kind="cycle", instrument=command.instrument, limit=1)
+        if not seen or not isinstance(seen[0].record, CycleRecord):
+            text = f"nothing was bought: {command.instrument} was never looked at"
+            record = await self._record(command, False, text, None)
+            return Outcome(False, text, record.id)
+        at = self._clock.now()
+        wish = Wish(
+            command.side, command.quantity, command.amount, command.by, command.source, command.reason
+        )
+        decision = f"d-{time36(at)}-{digest(command.source, command.key)}"
+        decided = decide_wish(seen[0].record, wish, decision, at, self._writer.state, self._identity)
+        accepted = bool(decided.result.orders)
+        text = _entered(decided)
+        record = self._command_record(command, accepted, text, None)
+        await self._writer.write([record, decided])
+        await self._orders.submit(decided.result.orders)
+        return Outcome(accepted, text, decided.id)
 
     async def _after_switch(self, state: TradingState, reason: str) -> int:
         if state is TradingState.ACTIVE:
@@ -139,7 +211,19 @@ class Control:
         risk: RiskState | None,
         orders: tuple[OrderRequest, ...] = (),
     ) -> CommandRecord:
-        record = CommandRecord(
+        record = self._command_record(command, accepted, text, risk, orders)
+        await self._writer.write([record])
+        return record
+
+    def _command_record(
+        self,
+        command: Command,
+        accepted: bool,
+        text: str,
+        risk: RiskState | None,
+        orders: tuple[OrderRequest, ...] = (),
+    ) -> CommandRecord:
+        return CommandRecord(
             id=_record_id(command),
             at=self._clock.now(),
             kind=command.kind,
@@ -153,8 +237,6 @@ class Control:
             risk=risk,
             orders=orders,
         )
-        await self._writer.write([record])
-        return record
 
 
 SAID = {
@@ -169,6 +251,21 @@ SAID = {
     ): "reducing: positions may be closed, none opened; /resume again to trade",
     (CommandKind.RESUME, TradingState.ACTIVE): "active: the desk trades again; losses count from here",
 }
+
+
+def _entered(decided: CycleRecord) -> str:
+    """What is done, or the check that stood in the way with its numbers."""
+    result, wish = decided.result, decided.wish
+    assert wish is not None, "it was asked for"
+    verb = "buying" if wish.side is Side.BUY else "selling short"
+    if result.orders:
+        order = result.orders[0]
+        return f"{verb} {order.quantity:f} {order.instrument} at the next price, stop {result.proposal.stop}"
+    check = next(check for check in result.review.checks if not check.passed)
+    return (
+        f"refused by {check.name}: {check.value:g} {check.unit}, must be {check.operator} {check.limit:g}"
+        f" ({check.key})"
+    )
 
 
 def _record_id(command: Command) -> str:

@@ -15,6 +15,7 @@ from engine.core.pipeline import decide_on, observe
 from engine.core.risk.breakers import incident_of
 from engine.live.breaker import announce
 from engine.live.orders import OrderManager
+from engine.live.tend import Tender
 from engine.live.windows import Windows
 from engine.live.writer import Writer
 from engine.ports import Clock, Predictor, StateStore, Venue
@@ -29,6 +30,7 @@ class Parts(NamedTuple):
     predictor: Predictor
     venue: Venue
     orders: OrderManager
+    tender: Tender
     store: StateStore
     clock: Clock
 
@@ -36,6 +38,7 @@ class Parts(NamedTuple):
 async def run_moment(bars: Sequence[Bar], parts: Parts) -> tuple[CycleRecord, ...]:
     """All instruments whose bar closed at one moment. Write, then act."""
     writer = parts.writer
+    await parts.tender.tend()
     updates = await parts.venue.updates(bars)
     await writer.write(settled(writer.state, updates, parts.clock.now())[1])
     before = writer.state.risk.trading
@@ -47,6 +50,7 @@ async def run_moment(bars: Sequence[Bar], parts: Parts) -> tuple[CycleRecord, ..
     for record in records:
         if record.result.orders:
             await parts.orders.submit(record.result.orders)
+    await parts.tender.tend()
     return records
 
 

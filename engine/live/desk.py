@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 from engine.core.domain.commands import Command, Outcome
-from engine.core.domain.errors import Refused, StoreFailed
 from engine.live.bus import Bus, Listener
 from engine.live.control import Control
 from engine.live.status import positions, status
@@ -21,17 +20,16 @@ class LiveDesk:
         self.turn = asyncio.Lock()
 
     async def submit(self, command: Command) -> Outcome:
-        """Carry out a command, once for each key. Once begun it is finished, also when nobody waits for the answer."""
+        """Carry out a command, once for each key. Once begun it is finished, also when nobody waits for the answer.
+
+        A kill is durable before it waits for its turn: a cycle may be waiting for the venue.
+        """
+        self._control.brake(command)
         return await asyncio.shield(self._handled(command))
 
     async def _handled(self, command: Command) -> Outcome:
         async with self.turn:
-            try:
-                return await self._control.handle(command)
-            except StoreFailed:
-                raise
-            except Refused as error:
-                return Outcome(False, str(error))
+            return await self._control.handle(command)
 
     def listen(self, listener: Listener) -> None:
         """Be told of every record once it is durable."""

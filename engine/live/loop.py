@@ -17,8 +17,8 @@ Moment = Callable[[Sequence[CycleRecord]], Awaitable[None]]
 class Loop:
     """Takes bars from the feed, one moment at a time, until the feed ends or `stop` is called.
 
-    `pace` waits until the desk's clock has reached a bar; `after` is told what each moment decided. An empty
-    journal begins after `begin`.
+    `pace` waits until the desk's clock has reached a bar; `after` is told what each moment decided. Bars before
+    `begin` are not looked at any more: what was missed while the desk was down is not traded late.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Loop:
             await self._control.adopt_row()  # a halt does not wait for the next bar
         decided = self._parts.writer.state.last_bars
         # All of a moment's cycles are durable together or not at all, so the newest bar is the place to go on.
-        async for bars in self._feed.stream(after=max(decided.values(), default=self._begin)):
+        async for bars in self._feed.stream(after=max([self._begin, *decided.values()])):
             await self._pace(bars[0].end)
             if self._stopping.is_set():
                 return

@@ -1,24 +1,44 @@
 """Orders leave here, and only here: after their intent is durable, and after the halt row has been read."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 
-from engine.core.accounting.settle import order_record
-from engine.core.domain.errors import StoreFailed
-from engine.core.domain.order import OrderRequest, OrderStatus, Submission
-from engine.core.domain.records import OrderRecord
+from msgspec.structs import replace
+
+from configs.schema.settings import Settings
+from engine.core.accounting.settle import order_record, sighted
+from engine.core.domain.errors import StoreFailed, VenueDown
+from engine.core.domain.ids import fill_id
+from engine.core.domain.order import SENDING, OrderRequest, OrderStatus, Submission
+from engine.core.domain.records import OrderRecord, Record
 from engine.core.domain.risk import TradingState
+from engine.core.domain.venue import Sighting
 from engine.live.writer import Writer
-from engine.ports import Clock, StateStore, Venue
+from engine.ports import Clock, Journal, Lease, StateStore, Venue
+
+NO_ANSWER = "no answer within {:g} s"
 
 
 class OrderManager:
     """Sends once, writes down every answer. Orders that add risk do not pass a halt, however late it came."""
 
-    def __init__(self, writer: Writer, venue: Venue, store: StateStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        journal: Journal,
+        venue: Venue,
+        store: StateStore,
+        clock: Clock,
+        settings: Settings,
+        lease: Lease | None = None,
+    ) -> None:
         self._writer = writer
+        self._journal = journal
         self._venue = venue
         self._store = store
         self._clock = clock
+        self._settings = settings
+        self._lease = lease
         self._unwritten = False
 
     def check(self) -> None:
@@ -29,31 +49,85 @@ class OrderManager:
             )
 
     async def submit(self, requests: Sequence[OrderRequest]) -> None:
-        """Send the orders of one decision. When its entry does not get in, its protection is not sent either."""
+        """Send the orders of one decision. When its entry does not get in, its protection is not sent either.
+
+        At a venue that holds no protection only the entry leaves here: what reduces is sent when it is due.
+        """
         records: list[OrderRecord] = []
         lost = ""
         for request in requests:
+            if request.reduce_only and not lost and not self._venue.traits.holds_protection:
+                continue
             answer = await self._send(request) if not lost else Submission(OrderStatus.EXPIRED, lost)
             records.append(self._record(request, answer))
             if not request.reduce_only and answer.status not in (OrderStatus.ACCEPTED, OrderStatus.UNKNOWN):
                 lost = f"its entry was {answer.status}: {answer.reason}"
         await self._write(records)
 
+    async def send_due(self, request: OrderRequest, why: str) -> OrderStatus:
+        """Send an order that only reduces. It is unknown, durably, before it leaves: a crash now must look it up."""
+        await self._writer.write([self._record(request, Submission(OrderStatus.UNKNOWN, SENDING))])
+        answer = await self._send(request)
+        if answer.status is OrderStatus.ACCEPTED:
+            answer = replace(answer, reason=why)
+        if answer.status is not OrderStatus.UNKNOWN:
+            await self._write([self._record(request, answer)])
+        return answer.status
+
+    async def drop(self, request: OrderRequest, why: str) -> None:
+        """Give up an order that was never sent."""
+        await self._writer.write([self._record(request, Submission(OrderStatus.CANCELLED, why))])
+
+    async def open(self, request: OrderRequest, why: str) -> None:
+        """Write an order down that a later step sends."""
+        await self._writer.write([self._record(request, Submission(OrderStatus.INTENT, why))])
+
     async def cancel_risk(self, why: str) -> int:
         """Cancel every open order that could add risk; protection stays. Returns how many were cancelled."""
-        adding = [order for order in self._writer.state.portfolio.orders if not order.request.reduce_only]
-        return await self._cancel([order.request for order in adding], why)
+        adding = [
+            order.request for order in self._writer.state.portfolio.orders if not order.request.reduce_only
+        ]
+        return sum([await self.cancel(request, why) for request in adding])
 
-    async def _cancel(self, requests: Sequence[OrderRequest], why: str) -> int:
-        records = []
-        for request in requests:
-            answer = await self._venue.cancel(request.client_id)
-            if answer.status is OrderStatus.CANCELLED:
-                records.append(self._record(request, Submission(OrderStatus.CANCELLED, why)))
-        await self._write(records)
-        return len(records)
+    async def cancel(self, request: OrderRequest, why: str) -> bool:
+        """End one order. What it filled before it ended is booked first; True when it is certainly over."""
+        known = self._writer.state.portfolio.order(request.client_id)
+        if known is None:
+            return False
+        answer = await self._asked(self._venue.cancel(request))
+        if answer.status is not OrderStatus.CANCELLED:
+            return False  # not open there, or not known: the next look at it tells which
+        if not self._venue.traits.holds_protection and not await self._over(request):
+            return False
+        if self._writer.state.portfolio.order(request.client_id) is not None:
+            await self._write([self._record(request, Submission(OrderStatus.CANCELLED, why))])
+        return True
 
-    async def _write(self, answers: Sequence[OrderRecord]) -> None:
+    async def _over(self, request: OrderRequest) -> bool:
+        """Whether the venue shows the order's end; what it filled is booked on the way."""
+        try:
+            seen = await self.look(request)
+        except VenueDown:
+            return False
+        return seen is not None and not seen.status.open
+
+    async def look(self, request: OrderRequest) -> Sighting | None:
+        """Ask the venue for one order and write down what is new of it. VenueDown when it cannot be asked."""
+        try:
+            async with asyncio.timeout(self._settings.venue.answer_s):
+                seen = await self._venue.lookup(request)
+        except TimeoutError:
+            raise VenueDown(NO_ANSWER.format(self._settings.venue.answer_s)) from None
+        if seen is not None:
+            booked = frozenset(
+                fill.trade_id
+                for fill in seen.fills
+                if self._journal.get(fill_id(fill.client_id, fill.trade_id)) is not None
+            )
+            await self._write(sighted(self._writer.state, request, seen, booked, self._clock.now())[1])
+        return seen
+
+    async def _write(self, answers: Sequence[Record]) -> None:
         try:
             await self._writer.write(answers)
         except StoreFailed:
@@ -61,10 +135,32 @@ class OrderManager:
             raise
 
     async def _send(self, request: OrderRequest) -> Submission:
+        refusal = self._may_not_leave(request)
+        if refusal:
+            return Submission(OrderStatus.EXPIRED, refusal)
+        return await self._asked(self._venue.submit(request))
+
+    def _may_not_leave(self, request: OrderRequest) -> str:
+        """Why the order must stay here; empty when it may go. Read anew immediately before every order."""
+        if self._lease is not None and not self._lease.certain(self._settings.venue.answer_s):
+            return "another copy of the desk may have taken over"
+        if request.reduce_only:
+            return ""
         halt = self._store.halt()
-        if halt.state is not TradingState.ACTIVE and not request.reduce_only:
-            return Submission(OrderStatus.EXPIRED, f"the desk is {halt.state}: {halt.reason}, by {halt.by}")
-        return await self._venue.submit(request)
+        if halt.state is not TradingState.ACTIVE:
+            return f"the desk is {halt.state}: {halt.reason}, by {halt.by}"
+        late = (self._clock.now() - request.placed_at).total_seconds()
+        allowed = self._settings.execution.entry_expires_s
+        if late > allowed:
+            return f"{late:.0f} s late, at most {allowed:g} s are allowed"
+        return next(iter(self._writer.state.risk.holds.values()), "")
+
+    async def _asked(self, answer: Awaitable[Submission]) -> Submission:
+        try:
+            async with asyncio.timeout(self._settings.venue.answer_s):
+                return await answer
+        except TimeoutError:
+            return Submission(OrderStatus.UNKNOWN, NO_ANSWER.format(self._settings.venue.answer_s))
 
     def _record(self, request: OrderRequest, answer: Submission) -> OrderRecord:
         return order_record(request, answer.status, self._clock.now(), answer.reason, answer.venue_id)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from configs.schema.settings import Settings
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.accounting.settle import order_record
+from engine.core.domain.errors import VenueDown
 from engine.core.domain.order import Order, OrderStatus
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import OrderRecord
@@ -42,35 +43,44 @@ def rebuild(journal: Journal, settings: Settings) -> Recovered:
 
 
 async def repair_orders(writer: Writer, venue: Venue, at: datetime) -> list[OrderRecord]:
-    """Ask the venue for every order without an answer, and write down what is now known of it.
+    """Ask the venue for every order that may have left, and write down what is now known of it.
 
-    Protection of what is held, or may still be, is sent again; entries whose moment has passed are not.
+    Protection of what is held, or may still be, is sent again; entries whose moment has passed are not. Where no
+    trace is no proof, or no answer can be had, the order stays unknown and whoever tends to orders goes on asking.
     """
-    unanswered = [
-        order
-        for order in writer.state.portfolio.orders
-        if order.status in (OrderStatus.INTENT, OrderStatus.UNKNOWN)
-    ]
+    unanswered = [order for order in writer.state.portfolio.orders if _may_have_left(order, venue)]
     records = []
     # Entries first, each written at once: the protection of an entry that expires must expire with it.
     for order in sorted(unanswered, key=lambda order: order.request.reduce_only):
         record = await _repair(order, writer.state.portfolio, venue, at)
-        await writer.write([record])
-        records.append(record)
+        if record.status is not order.status:
+            await writer.write([record])
+            records.append(record)
     return records
+
+
+def _may_have_left(order: Order, venue: Venue) -> bool:
+    """What only reduces leaves as an intent for nowhere at a venue that holds no protection: see `send_due`."""
+    if order.status is OrderStatus.INTENT:
+        return venue.traits.holds_protection or not order.request.reduce_only
+    return order.status is OrderStatus.UNKNOWN
 
 
 async def _repair(order: Order, portfolio: Portfolio, venue: Venue, at: datetime) -> OrderRecord:
     request = order.request
-    known = await venue.lookup(request.client_id)
-    choice = repair(order, known, portfolio)
+    try:
+        seen = await venue.lookup(request)
+        choice = repair(order, seen, portfolio, venue.traits)
+    except VenueDown:
+        seen, choice = None, Repair.WAIT
     status, reason, venue_id = OrderStatus.EXPIRED, "not sent before the restart", ""
-    if choice is Repair.ADOPT:
-        assert known is not None
+    if choice is Repair.WAIT:
+        status, reason = OrderStatus.UNKNOWN, "may have been sent before the restart"
+    elif choice is Repair.ADOPT:
+        assert seen is not None
         # What it has filled is told as fills, which also carry the price: until then it is an open order.
-        filling = known.status in (OrderStatus.PARTIAL, OrderStatus.FILLED)
-        status = OrderStatus.ACCEPTED if filling else known.status
-        reason = "found at the venue after the restart"
+        status = OrderStatus.ACCEPTED if seen.filled else seen.status
+        reason, venue_id = "found at the venue after the restart", seen.venue_id
     elif choice is Repair.SEND:
         answer = await venue.submit(request)
         status, venue_id = answer.status, answer.venue_id

@@ -25,6 +25,8 @@ def status(state: DeskState, sequence: int) -> dict[str, Any]:
         "drawdown": drawdown(risk, float(equity)),
         "positions": positions(portfolio),
         "open_orders": len(portfolio.orders),
+        "instruments": sorted(state.last_bars),
+        "holds": dict(risk.holds),
         "last_bar": last.isoformat() if last else None,
         "records": sequence,
     }

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from engine.core.domain.errors import Fenced, HeldElsewhere, StoreFailed
+from engine.ports import Lease
 from engine.store.driver import (
     IDLE_MS,
     POSTGRESQL,
@@ -31,6 +32,9 @@ from engine.store.driver import (
 )
 
 TTL_S, RENEW_S, POLL_S = 3.0, 1.0, 0.2
+
+LEAVES_S = 1.0
+"""How long a request may take to leave this process."""
 
 HELD = "SELECT 1 FROM leases WHERE desk = ? AND token = ?"
 
@@ -68,7 +72,7 @@ class Sole:
 
     token = 0
 
-    def certain(self, for_seconds: float = 0.0) -> bool:
+    def certain(self, for_s: float = 0.0) -> bool:
         """Always: the system lets go of the lock when the process ends, and not before."""
         return True
 
@@ -77,6 +81,26 @@ class Sole:
 
     def check(self) -> None:
         """It cannot be lost."""
+
+
+class UntilSent:
+    """A lease as one asks for it before a send: certain for as long as a request needs to leave.
+
+    Whoever sends names the time until its answer must be there, which no lease of a few seconds can cover, and need
+    not: the next holder asks the venue for every order that has no answer.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+
+    @property
+    def token(self) -> int:
+        """That of the lease."""
+        return self._lease.token
+
+    def certain(self, for_s: float = 0.0) -> bool:
+        """Whether nobody else can have taken it before the request is on its way."""
+        return self._lease.certain(min(for_s, LEAVES_S))
 
 
 def elapsed() -> float:
@@ -109,9 +133,9 @@ class SqlLease:
         """The fencing token."""
         return self._token
 
-    def certain(self, for_seconds: float = 0.0) -> bool:
+    def certain(self, for_s: float = 0.0) -> bool:
         """By this process's own clock, counted from before the last extension was asked for."""
-        return not self._gone and elapsed() + for_seconds < self._until
+        return not self._gone and elapsed() + for_s < self._until
 
     def watch(self, lost: Callable[[], object]) -> None:
         """Call `lost` when another copy has taken over, at once if it has already."""

@@ -10,8 +10,8 @@ import pytest
 from tests.architecture.source import ROOT
 
 HEAVY = {
-    "alembic", "arch", "ccxt", "chromadb", "cryptography", "discord", "jinja2", "langchain", "langchain_core",
-    "lightgbm", "matplotlib", "onnx", "onnxmltools", "onnxruntime", "pandas", "polars", "scipy",
+    "aiohttp", "alembic", "arch", "ccxt", "chromadb", "cryptography", "discord", "jinja2", "langchain",
+    "langchain_core", "lightgbm", "matplotlib", "onnx", "onnxmltools", "onnxruntime", "pandas", "polars", "scipy",
     "sentence_transformers", "sklearn", "skl2onnx", "talib", "telegram", "torch", "xgboost",
 }  # fmt: skip
 

@@ -50,11 +50,11 @@ async def test_an_order_sent_twice_is_one_order_and_fills_once(venue: PaperVenue
 async def test_a_lookup_knows_an_open_order_and_no_other(venue: PaperVenue) -> None:
     await placed(venue, ENTRY)
 
-    found = await venue.lookup(ENTRY.client_id)
+    found = await venue.lookup(ENTRY)
 
     assert found is not None
-    assert (found.request, found.status) == (ENTRY, OrderStatus.ACCEPTED)
-    assert await venue.lookup("wd-never-seen") is None
+    assert (found.status, found.filled) == (OrderStatus.ACCEPTED, 0)
+    assert await venue.lookup(order_request(cause="d-never-seen")) is None
 
 
 async def test_nothing_is_told_before_its_time(venue: PaperVenue) -> None:
@@ -89,7 +89,7 @@ async def test_a_stop_that_fills_ends_its_target_and_says_so(venue: PaperVenue) 
         ("s", OrderStatus.FILLED),
         ("t", OrderStatus.CANCELLED),
     ]
-    assert await venue.lookup(TARGET.client_id) is None
+    assert await venue.lookup(TARGET) is None
 
 
 async def test_an_order_that_only_reduces_never_turns_a_position_round(venue: PaperVenue) -> None:
@@ -104,13 +104,13 @@ async def test_an_order_that_only_reduces_never_turns_a_position_round(venue: Pa
 async def test_a_cancel_ends_the_order_at_once(venue: PaperVenue) -> None:
     await placed(venue, ENTRY)
 
-    assert (await venue.cancel(ENTRY.client_id)).status is OrderStatus.CANCELLED
-    assert await venue.lookup(ENTRY.client_id) is None
+    assert (await venue.cancel(ENTRY)).status is OrderStatus.CANCELLED
+    assert await venue.lookup(ENTRY) is None
     assert not await venue.updates([next_bar()])
 
 
 async def test_a_cancel_of_what_is_not_there_is_refused(venue: PaperVenue) -> None:
-    answer = await venue.cancel("wd-never-seen")
+    answer = await venue.cancel(order_request(cause="d-never-seen"))
 
     assert (answer.status, answer.reason) == (OrderStatus.REFUSED, "no such open order")
 
@@ -118,7 +118,7 @@ async def test_a_cancel_of_what_is_not_there_is_refused(venue: PaperVenue) -> No
 async def test_what_a_cancel_leaves_without_a_purpose_is_told_once(venue: PaperVenue) -> None:
     """Otherwise the desk would go on counting a stop and a target that no venue knows."""
     await placed(venue, ENTRY, STOP, TARGET)
-    await venue.cancel(ENTRY.client_id)
+    await venue.cancel(ENTRY)
 
     told = await venue.updates([next_bar()])
 
@@ -142,7 +142,7 @@ async def test_a_restored_venue_stands_where_the_journal_says() -> None:
     venue.restore(state)
     told = await venue.updates([next_bar()])
 
-    assert await venue.lookup(TARGET.client_id) is None
+    assert await venue.lookup(TARGET) is None
     assert [(u.fill.client_id, u.fill.quantity) for u in told if u.fill] == [(ENTRY.client_id, Decimal(3))]
     assert told[0].order is not None
     assert told[0].order.status is OrderStatus.FILLED

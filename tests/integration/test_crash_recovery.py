@@ -34,6 +34,7 @@ from engine.core.domain.records import (
     Record,
 )
 from engine.core.domain.risk import TradingState
+from engine.core.domain.venue import Sighting, Traits
 from engine.core.execution.book import Book
 from engine.core.pipeline import NEED
 from engine.data.replay import ReplayFeed
@@ -103,16 +104,16 @@ def mortal(seams: Seams, exchange: "Exchange | None") -> dict[str, Any]:
             seams("after a submit")
             return answer
 
-        async def cancel(self, client_id: str) -> Submission:
+        async def cancel(self, order: OrderRequest) -> Submission:
             seams("before a cancel")
-            answer: Submission = await super().cancel(client_id)
+            answer: Submission = await super().cancel(order)
             seams("after a cancel")
             return answer
 
-        async def lookup(self, client_id: str) -> Order | None:
+        async def lookup(self, order: OrderRequest) -> Sighting | None:
             seams("before a lookup")
-            order: Order | None = await super().lookup(client_id)
-            return order
+            seen: Sighting | None = await super().lookup(order)
+            return seen
 
         async def updates(self, bars: Sequence[Bar]) -> Sequence[OrderUpdate]:
             seams("before the updates")
@@ -151,13 +152,16 @@ class Exchange:
                 exchange.book.place(order)
                 return Submission(OrderStatus.ACCEPTED)
 
-            async def cancel(self, client_id: str) -> Submission:
-                ended = exchange.book.cancel(client_id, "cancelled")
+            traits = Traits()
+
+            async def cancel(self, order: OrderRequest) -> Submission:
+                ended = exchange.book.cancel(order.client_id, "cancelled")
                 exchange.note(list(ended[1:]))
                 return Submission(OrderStatus.CANCELLED if ended else OrderStatus.REFUSED)
 
-            async def lookup(self, client_id: str) -> Order | None:
-                return exchange.book.get(client_id) or exchange.closed.get(client_id)
+            async def lookup(self, order: OrderRequest) -> Sighting | None:
+                known = exchange.book.get(order.client_id) or exchange.closed.get(order.client_id)
+                return Sighting(known.status, known.filled, ()) if known else None
 
             async def updates(self, bars: Sequence[Bar]) -> Sequence[OrderUpdate]:
                 for bar in bars:
@@ -280,7 +284,7 @@ class Life:
         """Every order that the desk thinks is open is open at the venue."""
         venue = engine.loop._parts.venue
         for order in engine.writer.state.portfolio.orders:
-            known = await venue.lookup(order.request.client_id)
+            known = await venue.lookup(order.request)
             assert known is not None, f"{order.request.client_id} is open only in the books"
             assert known.status.open, f"{order.request.client_id} is {known.status} at the venue"
 

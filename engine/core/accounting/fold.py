@@ -9,11 +9,12 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
-from engine.core.accounting.ledger import apply_fill, apply_order, place, place_orders
+from engine.core.accounting.ledger import apply_fill, apply_order, place, place_orders, write_off
 from engine.core.domain.ids import fill_id
 from engine.core.domain.order import Fill
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import (
+    AccountRecord,
     CommandRecord,
     CycleRecord,
     EnsembleState,
@@ -50,7 +51,10 @@ def apply(state: DeskState, record: Record) -> DeskState:
     if isinstance(record, OrderRecord):
         return replace(state, portfolio=apply_order(state.portfolio, record))
     if isinstance(record, TradeRecord):
-        return replace(state, risk=count_trade(state.risk, record))
+        portfolio = write_off(state.portfolio, record) if record.dust else state.portfolio
+        return replace(state, portfolio=portfolio, risk=count_trade(state.risk, record))
+    if isinstance(record, AccountRecord):
+        return replace(state, portfolio=replace(state.portfolio, external=record.external))
     if isinstance(record, CommandRecord):
         state = replace(state, portfolio=place_orders(state.portfolio, record.orders))
     if isinstance(record, CommandRecord | IncidentRecord) and record.risk is not None:

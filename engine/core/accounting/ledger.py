@@ -5,19 +5,20 @@ a `TradeRecord` whose `net` is what cash gained by it, to the last digit.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from msgspec.structs import replace
 
-from engine.core.domain.errors import Impossible
 from engine.core.domain.ids import record_id
 from engine.core.domain.market import Bar
-from engine.core.domain.order import Fill, Order, OrderRequest, OrderStatus, moved
+from engine.core.domain.order import Fill, Order, OrderRequest, OrderStatus, OrderType, Side, moved
 from engine.core.domain.portfolio import EntryPlan, Portfolio, Position
 from engine.core.domain.records import CycleRecord, OrderRecord, TradeRecord
 from engine.core.maths.split import split
 
 ZERO = Decimal(0)
+_BEGINNINGS = (OrderStatus.INTENT, OrderStatus.UNKNOWN)
 
 
 def mark(portfolio: Portfolio, bar: Bar) -> Portfolio:
@@ -46,7 +47,7 @@ def place(portfolio: Portfolio, record: CycleRecord) -> Portfolio:
     if not result.orders or proposal.action != "enter":
         return portfolio
     assert proposal.stop is not None and proposal.target is not None and forecast is not None
-    votes = {vote.source: vote.contribution for vote in forecast.votes}
+    votes = {vote.source: vote.contribution for vote in forecast.votes} if record.wish is None else {}
     plan = EntryPlan(proposal.stop, proposal.target, proposal.max_bars, votes)
     return replace(portfolio, plans=portfolio.plans | {record.id: plan})
 
@@ -60,12 +61,31 @@ def place_orders(portfolio: Portfolio, requests: Sequence[OrderRequest]) -> Port
 
 
 def apply_order(portfolio: Portfolio, record: OrderRecord) -> Portfolio:
-    """Move the order along its table; one that can no longer fill is forgotten, and late news do not bring it back."""
-    order = _find(portfolio, record.request.client_id)
+    """Move the order along its table; one that can no longer fill is forgotten, and late news do not bring it back.
+
+    An order that begins here was made to protect or close a position: it may be smaller than planned.
+    """
+    order = portfolio.order(record.request.client_id)
     if order is None:
-        return portfolio
-    order = replace(order, status=moved(order.status, record.status))
+        begins = record.status in _BEGINNINGS and record.request.leg[1:].isdigit()
+        return _begin(portfolio, record) if begins else portfolio
+    order = Order(record.request, moved(order.status, record.status), order.filled)
+    if record.status is OrderStatus.REFUSED and record.request.type is OrderType.STOP:
+        portfolio = _count(portfolio, record.request, refusals=1)
     return _without_spent_plans(_put(portfolio, order))
+
+
+def _begin(portfolio: Portfolio, record: OrderRecord) -> Portfolio:
+    portfolio = replace(portfolio, orders=(*portfolio.orders, Order(record.request, record.status)))
+    return _count(portfolio, record.request, attempts=1)
+
+
+def _count(portfolio: Portfolio, request: OrderRequest, *, attempts: int = 0, refusals: int = 0) -> Portfolio:
+    position = portfolio.position(request.instrument)
+    if position is None or position.entry_decision != request.decision:
+        return portfolio
+    position = replace(position, attempts=position.attempts + attempts, refusals=position.refusals + refusals)
+    return replace(portfolio, positions=_with(portfolio.positions, position))
 
 
 def apply_fill(portfolio: Portfolio, fill: Fill) -> tuple[Portfolio, TradeRecord | None]:
@@ -76,11 +96,30 @@ def apply_fill(portfolio: Portfolio, fill: Fill) -> tuple[Portfolio, TradeRecord
     portfolio = replace(portfolio, cash=cash)
     if position is None or position.side is fill.side:
         return _enter(portfolio, position, fill), None
-    if fill.quantity > abs(position.quantity):
-        raise Impossible(
-            f"{fill.trade_id}: sold {fill.quantity} of {abs(position.quantity)} {fill.instrument}"
-        )
-    return _leave(portfolio, position, fill)
+    held = abs(position.quantity)
+    if fill.quantity <= held:
+        return _leave(portfolio, position, fill)
+    # The venue has traded more than was held. That is so, whatever it should have done: the rest is a new position.
+    closing = replace(fill, quantity=held)
+    rest = replace(fill, quantity=fill.quantity - held, fee=ZERO, withheld=ZERO)
+    flat, trade = _leave(portfolio, position, closing)
+    return _enter(flat, None, rest), trade
+
+
+def dust_trade(position: Position, at: datetime) -> TradeRecord:
+    """The end of a position whose rest is too little to be sold: it is written off at nothing, and kept in mind."""
+    return replace(
+        _ended(position, position.side, at, position.left_by or "dust", position.left_order),
+        dust=abs(position.quantity),
+    )
+
+
+def write_off(portfolio: Portfolio, trade: TradeRecord) -> Portfolio:
+    """Without the position that the trade ended; its rest is dust."""
+    kept = portfolio.dust.get(trade.instrument, ZERO) + trade.dust
+    others = tuple(p for p in portfolio.positions if p.instrument != trade.instrument)
+    portfolio = replace(portfolio, positions=others, dust=portfolio.dust | {trade.instrument: kept})
+    return _without_spent_plans(portfolio)
 
 
 def _enter(portfolio: Portfolio, position: Position | None, fill: Fill) -> Portfolio:
@@ -135,6 +174,8 @@ def _leave(portfolio: Portfolio, position: Position, fill: Fill) -> tuple[Portfo
         fees=position.fees + fill.fee,
         slippage=position.slippage + _slippage(fill),
         realised=position.realised + earned,
+        left_by=fill.reason,
+        left_order=fill.client_id,
     )
     if rest:
         return replace(portfolio, positions=_with(portfolio.positions, position)), None
@@ -143,13 +184,16 @@ def _leave(portfolio: Portfolio, position: Position, fill: Fill) -> tuple[Portfo
 
 
 def _trade(position: Position, last: Fill) -> TradeRecord:
+    return _ended(position, last.side.opposite, last.at, last.reason, last.client_id)
+
+
+def _ended(position: Position, side: Side, at: datetime, reason: str, exit_order: str) -> TradeRecord:
     """`realised` holds the signed worth of all exits; the entries' worth is taken from it."""
-    side = last.side.opposite
     gross = position.realised - side.sign * position.entered_value
     net = gross - position.fees
     return TradeRecord(
-        id=record_id("tr", last.at, position.trade),
-        at=last.at,
+        id=record_id("tr", at, position.trade),
+        at=at,
         trade=position.trade,
         instrument=position.instrument,
         side=side,
@@ -157,16 +201,16 @@ def _trade(position: Position, last: Fill) -> TradeRecord:
         entry_price=position.average_price,
         exit_price=abs(position.realised) / position.entered,
         opened_at=position.opened_at,
-        closed_at=last.at,
+        closed_at=at,
         bars_held=position.bars_held,
         gross=gross,
         fees=position.fees,
         slippage=position.slippage,
         net=net,
         return_share=float(net / position.entered_value),
-        exit_reason=last.reason,
+        exit_reason=reason,
         entry_decision=position.entry_decision,
-        exit_order=last.client_id,
+        exit_order=exit_order,
         attribution=split(net, position.votes),
     )
 
@@ -176,18 +220,12 @@ def _slippage(fill: Fill) -> Decimal:
 
 
 def _count_on_order(portfolio: Portfolio, fill: Fill) -> Portfolio:
-    order = _find(portfolio, fill.client_id)
+    order = portfolio.order(fill.client_id)
     if order is None:
         return portfolio
-    filled = order.filled + fill.quantity
-    if filled > order.request.quantity:
-        raise Impossible(f"{fill.client_id}: filled {filled} of {order.request.quantity}")
-    status = OrderStatus.FILLED if filled == order.request.quantity else OrderStatus.PARTIAL
+    filled = order.filled + fill.quantity + fill.withheld
+    status = OrderStatus.FILLED if filled >= order.request.quantity else OrderStatus.PARTIAL
     return _put(portfolio, replace(order, filled=filled, status=moved(order.status, status)))
-
-
-def _find(portfolio: Portfolio, client_id: str) -> Order | None:
-    return next((order for order in portfolio.orders if order.request.client_id == client_id), None)
 
 
 def _put(portfolio: Portfolio, order: Order) -> Portfolio:

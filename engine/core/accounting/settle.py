@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
+
+from msgspec.structs import replace
 
 from engine.core.accounting.fold import DeskState, apply, settle
 from engine.core.domain.ids import record_id
-from engine.core.domain.order import OrderRequest, OrderStatus, OrderUpdate
-from engine.core.domain.records import OrderRecord, Record
+from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType, OrderUpdate
+from engine.core.domain.records import IncidentRecord, OrderRecord, Record
+from engine.core.domain.risk import TradingState
+from engine.core.domain.venue import Sighting
+
+_UNANSWERED = (OrderStatus.INTENT, OrderStatus.UNKNOWN)
+_ALIVE = (OrderStatus.ACCEPTED, OrderStatus.PARTIAL, OrderStatus.FILLED)
 
 
 def settled(state: DeskState, updates: Sequence[OrderUpdate], at: datetime) -> tuple[DeskState, list[Record]]:
@@ -21,6 +29,66 @@ def settled(state: DeskState, updates: Sequence[OrderUpdate], at: datetime) -> t
             state = apply(state, record)
         records += new
     return state, records
+
+
+def sighted(
+    state: DeskState, request: OrderRequest, seen: Sighting, booked: frozenset[str], at: datetime
+) -> tuple[DeskState, list[Record]]:
+    """The records of what the venue shows of one of our orders: executions that are not `booked` yet, and its end.
+
+    `booked` are the trade ids that the journal has. An order without an answer is accepted first: its plan, and with
+    it the stop, must still be there when the fill is booked.
+    """
+    records: list[Record] = []
+
+    def add(new: Sequence[Record]) -> None:
+        nonlocal state
+        for record in new:
+            state = apply(state, record)
+        records.extend(new)
+
+    known = state.portfolio.order(request.client_id)
+    if known is not None and known.status in _UNANSWERED and seen.status in _ALIVE:
+        add([order_record(request, OrderStatus.ACCEPTED, at, "found at the venue", seen.venue_id)])
+    for fill in seen.fills:
+        if fill.trade_id not in booked:
+            add(_booked(state, request, fill))
+    known = state.portfolio.order(request.client_id)
+    if known is not None and not seen.status.open:
+        add([order_record(known.request, seen.status, at, seen.reason, seen.venue_id)])
+    return state, records
+
+
+def _booked(state: DeskState, request: OrderRequest, fill: Fill) -> list[Record]:
+    """The records of one execution at a venue. A market order's is measured against the last close seen."""
+    if request.type is OrderType.MARKET:
+        mark = state.portfolio.marks.get(request.instrument, fill.price)
+        fill = replace(fill, reference=mark)
+    record, trade = settle(state, fill)
+    records: list[Record] = [record] if trade is None else [record, trade]
+    order, position = state.portfolio.order(fill.client_id), state.portfolio.position(fill.instrument)
+    total = fill.quantity + fill.withheld
+    held = abs(position.quantity) if position is not None and position.side is not fill.side else Decimal(0)
+    if order is not None and order.filled + total > request.quantity:
+        records.append(_overfill(state, fill, f"{order.filled + total} of {request.quantity}"))
+    elif request.reduce_only and fill.quantity > held:
+        records.append(_overfill(state, fill, f"{fill.quantity} of {held} held"))
+    return records
+
+
+def _overfill(state: DeskState, fill: Fill, how: str) -> IncidentRecord:
+    text = f"{fill.instrument}: the venue filled {how}"
+    reducing = replace(
+        state.risk, trading=TradingState.REDUCING, since=fill.at, by="overfill", why=text, flatten=False
+    )
+    return IncidentRecord(
+        id=record_id("i", fill.at, "overfill", fill.trade_id),
+        at=fill.at,
+        name="overfill",
+        text=text,
+        details={"trade_id": fill.trade_id, "client_id": fill.client_id},
+        risk=reducing if state.risk.trading is TradingState.ACTIVE else None,
+    )
 
 
 def order_record(

@@ -1,8 +1,14 @@
 """What people may ask the engine for, and what came of it."""
 
+from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
+
+from engine.core.domain.errors import BadQuestion
+from engine.core.domain.order import Side
+
+MOST = Decimal(10) ** 15
 
 
 class CommandKind(StrEnum):
@@ -12,10 +18,15 @@ class CommandKind(StrEnum):
     FLATTEN = "flatten"
     RESUME = "resume"
     CLOSE = "close"
+    ENTER = "enter"
 
 
 class Command(msgspec.Struct, frozen=True):
-    """A wish: what, by whom, from where, and why. `key` makes a repeated message the same command."""
+    """A wish: what, by whom, from where, and why. `key` makes a repeated message the same command.
+
+    To enter, and to close a part, it says how much: `quantity` in units or `amount` in the account's currency; none of
+    both leaves it to the desk.
+    """
 
     kind: CommandKind
     by: str
@@ -23,6 +34,14 @@ class Command(msgspec.Struct, frozen=True):
     key: str
     instrument: str = ""
     reason: str = ""
+    side: Side = Side.BUY
+    quantity: Decimal = Decimal(0)
+    amount: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        for name, value in (("quantity", self.quantity), ("amount", self.amount)):
+            if not value.is_finite() or not 0 <= value <= MOST:
+                raise BadQuestion(f"{name} must be a number from 0 to {MOST:f}, was {value}")
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@
       - HeldElsewhere   another process holds this home
       - StoreFailed     the record could not be made durable, so nothing was sent
           - Fenced      another copy has taken over: this process writes and sends nothing more
+  - VenueDown           the venue cannot be asked now; asking again later is safe
   - Impossible          a state that must not be: the desk stops and recovers
 
 Limits, late models and rejections are not errors: they are values in the records.
@@ -49,6 +50,10 @@ class StoreFailed(Refused):
 
 class Fenced(StoreFailed):
     """Another copy of the desk has taken the lease over; this process must end."""
+
+
+class VenueDown(WhydeskError):
+    """The venue did not answer, or not in a form that can be read. Nothing follows from that but to ask again."""
 
 
 class Impossible(WhydeskError):

@@ -57,7 +57,7 @@ def decision_id(cycle: str, instrument: str) -> str:
 def order_id(decision: str, leg: str) -> str:
     """The client order id: at most 32 of [a-z0-9], equal for the same decision and leg.
 
-    `leg` is one letter: e entry, s stop, t target, x exit, m manual.
+    `leg` is a letter: e entry, s stop, t target, x exit, m manual; s2, x3 and so on are later tries.
     """
     return f"wd{decision[2:11]}{digest(decision, leg, length=16)}{leg}"
 

@@ -55,7 +55,8 @@ class OrderStatus(StrEnum):
 
 _OPEN = frozenset({OrderStatus.INTENT, OrderStatus.ACCEPTED, OrderStatus.PARTIAL, OrderStatus.UNKNOWN})
 
-# Every move an order may make. Fills after a cancel do happen: a venue may fill while the cancel travels.
+# Every move an order may make. Fills after a cancel do happen: a venue may fill while the cancel travels. It may
+# also refuse what it had accepted, for it looks at the account again when a stop is triggered.
 NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.INTENT: frozenset(set(OrderStatus) - {OrderStatus.INTENT}),
     OrderStatus.UNKNOWN: frozenset(set(OrderStatus) - {OrderStatus.INTENT}),
@@ -64,12 +65,13 @@ NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
             OrderStatus.PARTIAL,
             OrderStatus.FILLED,
             OrderStatus.CANCELLED,
+            OrderStatus.REFUSED,
             OrderStatus.EXPIRED,
             OrderStatus.UNKNOWN,
         }
     ),
     OrderStatus.PARTIAL: frozenset(
-        {OrderStatus.PARTIAL, OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.EXPIRED}
+        {OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REFUSED, OrderStatus.EXPIRED}
     ),
     OrderStatus.CANCELLED: frozenset({OrderStatus.PARTIAL, OrderStatus.FILLED}),
     OrderStatus.EXPIRED: frozenset({OrderStatus.PARTIAL, OrderStatus.FILLED}),
@@ -85,6 +87,10 @@ def moved(current: OrderStatus, new: OrderStatus) -> OrderStatus:
     if new not in NEXT[current]:
         raise Impossible(f"an order cannot go from {current} to {new}")
     return new
+
+
+SENDING = "sending"
+"""The reason of a record that an order is unknown because it is just about to leave."""
 
 
 class OrderRequest(msgspec.Struct, frozen=True):
@@ -120,7 +126,12 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Fill(msgspec.Struct, frozen=True):
-    """One execution. `reference` is the price that the market showed before our costs (open, stop or limit)."""
+    """One execution. `reference` is the price that the market showed before our costs (open, stop or limit).
+
+    `quantity` is what came into the position or left it, `fee` is in the account's currency. Where a venue keeps its
+    fee out of what was bought, `withheld` is that part: the order filled `quantity + withheld`, and `fee` is its
+    worth, so that cash pays for all of it.
+    """
 
     trade_id: str
     client_id: str
@@ -134,6 +145,7 @@ class Fill(msgspec.Struct, frozen=True):
     leg: str
     reason: str
     at: datetime
+    withheld: Decimal = Decimal(0)
 
 
 class Submission(msgspec.Struct, frozen=True):

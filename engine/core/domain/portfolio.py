@@ -12,7 +12,9 @@ class Position(msgspec.Struct, frozen=True):
     """One open position. `quantity` is signed; `trade` is the id that its whole life is filed under.
 
     `stop`, `target` and `expires_bars` were fixed at entry; `best` is the best close since. `entered` and
-    `entered_value` are what all entry fills bought; `votes` are the contributions that opened it.
+    `entered_value` are what all entry fills bought; `votes` are the contributions that opened it. `attempts` counts
+    the orders that the desk made to protect or close it beside those of its decisions, `refusals` the protection that
+    the venue would not take. `left_by` and `left_order` are the reason and the order of the newest exit fill.
     """
 
     trade: str
@@ -32,6 +34,10 @@ class Position(msgspec.Struct, frozen=True):
     entered: Decimal = Decimal(0)
     entered_value: Decimal = Decimal(0)
     votes: dict[str, float] = {}
+    attempts: int = 0
+    refusals: int = 0
+    left_by: str = ""
+    left_order: str = ""
 
     @property
     def side(self) -> Side:
@@ -52,7 +58,9 @@ class Portfolio(msgspec.Struct, frozen=True):
     """Balances, positions and open orders.
 
     `marks` is the last price of every instrument and `marked_at` the bar it came from, so that a bar that is
-    told twice ages nothing twice. `plans` belong to open entries, by decision.
+    told twice ages nothing twice. `plans` belong to open entries, by decision. `dust` is what was left of closed
+    positions, too little to be sold, by instrument. `external` is what the venue's account holds beside what is ours,
+    by asset; empty where the account is the desk's alone.
     """
 
     cash: Decimal
@@ -61,12 +69,21 @@ class Portfolio(msgspec.Struct, frozen=True):
     plans: dict[str, EntryPlan] = {}
     marks: dict[str, Decimal] = {}
     marked_at: dict[str, datetime] = {}
+    dust: dict[str, Decimal] = {}
+    external: dict[str, Decimal] = {}
 
     def position(self, instrument: str) -> Position | None:
         """The position in `instrument`, if there is one."""
         for position in self.positions:
             if position.instrument == instrument:
                 return position
+        return None
+
+    def order(self, client_id: str) -> Order | None:
+        """The open order of that id, if there is one."""
+        for order in self.orders:
+            if order.request.client_id == client_id:
+                return order
         return None
 
     @property

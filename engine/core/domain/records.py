@@ -90,6 +90,17 @@ class Proposal(msgspec.Struct, frozen=True):
     max_bars: int = 0
 
 
+class Wish(msgspec.Struct, frozen=True):
+    """A person's wish to enter: how much in units or in the account's currency, or neither: then the desk sizes it."""
+
+    side: Side
+    quantity: Decimal
+    amount: Decimal
+    by: str
+    source: str
+    reason: str
+
+
 class CycleInputs(msgspec.Struct, frozen=True):
     """Everything `decide` may look at. The record holds all of it but the settings, which it names by hash."""
 
@@ -103,6 +114,7 @@ class CycleInputs(msgspec.Struct, frozen=True):
     risk: RiskState
     settings: Settings
     seed: int
+    wish: Wish | None = None
 
 
 class CycleResult(msgspec.Struct, frozen=True):
@@ -128,7 +140,7 @@ class CycleResult(msgspec.Struct, frozen=True):
 
 
 class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
-    """One look at one instrument."""
+    """One look at one instrument. With a `wish` it is the look that somebody's command to enter led to."""
 
     id: str
     at: datetime
@@ -143,6 +155,7 @@ class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
     code_version: str
     seed: int
     result: CycleResult
+    wish: Wish | None = None
 
     @classmethod
     def of(
@@ -163,6 +176,7 @@ class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
             code_version=code_version,
             seed=inputs.seed,
             result=result,
+            wish=inputs.wish,
         )
 
     def inputs(self, settings: Settings) -> CycleInputs:
@@ -178,6 +192,7 @@ class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
             risk=self.risk,
             settings=settings,
             seed=self.seed,
+            wish=self.wish,
         )
 
 
@@ -237,6 +252,7 @@ class TradeRecord(msgspec.Struct, frozen=True, tag="trade"):
     """A trade from flat to flat. `net` is `gross` less `fees`; slippage is inside gross and shown apart.
 
     `attribution` splits `net` over the votes that opened it, by signed contribution; the parts add up exactly.
+    `dust` is what was too little to be sold, written off at nothing.
     """
 
     id: str
@@ -259,6 +275,7 @@ class TradeRecord(msgspec.Struct, frozen=True, tag="trade"):
     entry_decision: str
     exit_order: str
     attribution: dict[str, Decimal]
+    dust: Decimal = Decimal(0)
 
 
 class CommandRecord(msgspec.Struct, frozen=True, tag="command"):
@@ -300,6 +317,16 @@ class AnswerRecord(msgspec.Struct, frozen=True, tag="answer"):
     citations: tuple[str, ...]
 
 
+class AccountRecord(msgspec.Struct, frozen=True, tag="account"):
+    """What the venue's account holds beside what is ours, by asset, as of now, and why it is taken as such."""
+
+    id: str
+    at: datetime
+    balances: dict[str, Decimal]
+    external: dict[str, Decimal]
+    reason: str
+
+
 class IncidentRecord(msgspec.Struct, frozen=True, tag="incident"):
     """Something that should not have happened, and what the desk did about it."""
 
@@ -320,6 +347,7 @@ Record = (
     | CommandRecord
     | ReportRecord
     | AnswerRecord
+    | AccountRecord
     | IncidentRecord
 )
 

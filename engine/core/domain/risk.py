@@ -115,3 +115,5 @@ class RiskState(msgspec.Struct, frozen=True):
     losses_in_a_row: int = 0
     last_loss: datetime | None = None
     last_exit: dict[str, datetime] = {}
+    holds: dict[str, str] = {}
+    """Why nothing new is opened for now, by name: a silent venue, an account that does not add up, a wrong clock."""

@@ -9,20 +9,27 @@ from enum import StrEnum
 
 from engine.core.domain.order import Order
 from engine.core.domain.portfolio import Portfolio
+from engine.core.domain.venue import Sighting, Traits
 
 
 class Repair(StrEnum):
-    """Three ways to go on."""
+    """Four ways to go on."""
 
     ADOPT = "adopt"
     SEND = "send"
     EXPIRE = "expire"
+    WAIT = "wait"
 
 
-def repair(order: Order, known: Order | None, portfolio: Portfolio) -> Repair:
-    """Choose for an order without an answer; `known` is what the venue says of it, None if it has never seen it."""
-    if known is not None:
+def repair(order: Order, seen: Sighting | None, portfolio: Portfolio, traits: Traits) -> Repair:
+    """Choose for an order without an answer; `seen` is what the venue shows of it, None for no trace.
+
+    No trace proves nothing yet at a venue whose view lags: the order is unknown until its time is up.
+    """
+    if seen is not None:
         return Repair.ADOPT
+    if traits.absent_after_s:
+        return Repair.WAIT
     request = order.request
     if not request.reduce_only:
         return Repair.EXPIRE

@@ -37,6 +37,7 @@ class Case(msgspec.Struct, frozen=True):
     volatility: float
     bars_since_exit: int
     bars_since_loss: int
+    bar_age: int = 0
 
     @property
     def value(self) -> float:

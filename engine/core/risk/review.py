@@ -5,7 +5,7 @@ from engine.core.domain.risk import Approved, Check, NearMiss, Review
 from engine.core.risk.case import Case, Reduction
 from engine.core.risk.daily import daily_checks
 from engine.core.risk.position import position_checks
-from engine.core.risk.signal_tier import data_checks, signal_checks
+from engine.core.risk.signal_tier import data_checks, signal_checks, wish_checks
 from engine.core.risk.system import reducing_checks, system_checks
 
 
@@ -18,11 +18,27 @@ def review(case: Case) -> Review:
         *daily_checks(case),
         *system_checks(case),
     )
+    return _reviewed(case, checks)
+
+
+def _reviewed(case: Case, checks: tuple[Check, ...]) -> Review:
     failed = _first_failed(checks)
     if failed:
         return Review(checks, None, failed)
     instrument = case.observation.instrument
     return Review(checks, Approved(case.decision, instrument, case.side, case.quantity, reduce_only=False))
+
+
+def review_wish(case: Case) -> Review:
+    """An entry that a person asks for: every limit, and of the signal only what a person cannot know better."""
+    checks = (
+        *data_checks(case.observation),
+        *wish_checks(case),
+        *position_checks(case),
+        *daily_checks(case),
+        *system_checks(case),
+    )
+    return _reviewed(case, checks)
 
 
 def review_reduction(wish: Reduction) -> Review:

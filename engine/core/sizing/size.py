@@ -62,6 +62,19 @@ def size(ask: Ask) -> Size:
     return Size(quantity, rounded, "lot" if quantity == 0 < weight else bound_by, tuple(steps))
 
 
+NO_SIZE = Size(
+    Decimal(0), 0.0, "warm-up", (SizingStep("warm-up", 0.0, 0.0, True, "nothing can be said of it yet"),)
+)
+
+
+def size_as_wished(quantity: Decimal, close: float, portfolio: Portfolio, instrument: Instrument) -> Size:
+    """What a person asked for, in whole lots. The review has its limits all the same."""
+    whole, equity = whole_lots(instrument, quantity), float(portfolio.equity)
+    before, after = ((float(q) * close / equity if equity > 0 else 0.0) for q in (quantity, whole))
+    step = SizingStep("wish", before, after, whole < quantity, f"asked for {float(quantity):.8g}")
+    return Size(whole, after, "wish", (step,))
+
+
 def _kelly(ask: Ask) -> float:
     forecast = ask.forecast
     full = continuous_kelly(forecast.edge, forecast.edge_variance)

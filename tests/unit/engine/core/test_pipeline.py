@@ -1,5 +1,6 @@
 """The whole decision: what comes of it, and that it holds its promises in every state of the desk."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +13,11 @@ from configs.schema.execution import ExecutionSettings
 from configs.schema.risk import RiskSettings
 from engine.core.domain.market import BarArrays, MarketWindow
 from engine.core.domain.order import OrderStatus, Side
-from engine.core.domain.records import CycleInputs, OutcomeKind
+from engine.core.domain.records import CycleInputs, OutcomeKind, Wish
 from engine.core.domain.risk import TradingState
 from engine.core.domain.signal import Prediction
 from engine.core.pipeline import FEATURE_SET, NEED, close_by_command, decide, observe
+from engine.core.sizing.size import NO_SIZE
 from tests.builders import CLOSE, bar, halted, issue, portfolio, position, settings
 from tests.core_builders import QUIET, features, inputs, learned, observation, resting, with_orders
 from tests.desks import trending_bars
@@ -28,6 +30,69 @@ def holding(quantity: str = "10", **changed: Any) -> CycleInputs:
     kept = position(quantity, average_price="1240", best=Decimal(1240))
     owned = portfolio(kept, cash="90000", marks={"SP500": Decimal(1240)})
     return inputs(changed.pop("chosen", None), **({"portfolio": owned} | changed))
+
+
+# --- a person's wish ---
+
+
+def wished(quantity: str = "10", amount: str = "0", side: Side = Side.BUY, **changed: Any) -> CycleInputs:
+    """The look that a command to enter leads to: at the newest bar, a few minutes later."""
+    wish = Wish(side, Decimal(quantity), Decimal(amount), "tom", "console", "a tip")
+    late = {"as_of": CLOSE + timedelta(minutes=5)} | changed
+    return replace(inputs(late.pop("chosen", None), **late), wish=wish)
+
+
+def test_a_wish_stands_in_for_the_signal_and_brings_its_protection() -> None:
+    crash = observation(regime="crash", features=features(trend=-1.0))
+
+    result = decide(wished(observation=crash))
+
+    assert (result.outcome, result.refused_by, result.proposal.reason) == (OutcomeKind.ENTERED, "", "command")
+    assert [(order.leg, order.quantity) for order in result.orders] == [("e", 10), ("s", 10), ("t", 10)]
+    assert result.orders[0].placed_at == CLOSE + timedelta(minutes=5)
+    assert result.size is not None
+    assert [step.name for step in result.size.steps] == ["wish"]
+
+
+@pytest.mark.parametrize(
+    ("check", "changed"),
+    [
+        ("trading state", {"risk": halted(by="tom")}),
+        ("holds", {"risk": replace(QUIET, holds={"venue": "silent"})}),
+        ("order size", {"quantity": "0.0001"}),
+        ("order value", {"quantity": "1000"}),
+        ("direction", {"side": Side.SELL}),
+        ("bar age", {"as_of": CLOSE + timedelta(days=3)}),
+        ("already held", {"portfolio": portfolio(position("1"))}),
+        ("order pending", {"portfolio": with_orders(portfolio(), resting("e"))}),
+        ("data quality", {"observation": observation(issues=(issue(),))}),
+    ],
+)
+def test_a_wish_passes_no_limit_that_the_desk_would_not(check: str, changed: dict[str, Any]) -> None:
+    result = decide(wished(**changed))
+
+    assert result.outcome is OutcomeKind.REFUSED
+    assert check in {each.name for each in result.review.checks if not each.passed}
+    assert result.orders == ()
+
+
+def test_a_wish_may_be_an_amount_or_be_left_to_the_desk() -> None:
+    amount = decide(wished("0", "5000")).size
+    left = decide(wished("0")).size
+    nothing = decide(wished("0", observation=observation(regime=None, features={}, have=3)))
+
+    assert amount is not None
+    assert left is not None
+    assert amount.quantity == Decimal("4.032"), "5,000 at 1,240, in whole lots"
+    assert left.steps[0].name == "kelly"
+    assert (nothing.refused_by, nothing.size) == ("warm-up", NO_SIZE)
+
+
+def test_a_wish_teaches_the_ensemble_nothing() -> None:
+    """It looks at a bar again that was learned from: a second look would count it twice."""
+    given = wished()
+
+    assert decide(given).ensemble == given.ensemble
 
 
 # --- entering ---

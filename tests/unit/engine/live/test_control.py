@@ -1,7 +1,9 @@
 """Commands carried out: once each, the halt row first, and never a way round a halt."""
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,9 +12,16 @@ from msgspec.structs import replace
 
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind
-from engine.core.domain.errors import StoreFailed
+from engine.core.domain.errors import BadQuestion, Refused, StoreFailed
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side, Submission
-from engine.core.domain.records import CommandRecord, IncidentRecord, OrderRecord, Record
+from engine.core.domain.records import (
+    CommandRecord,
+    CycleRecord,
+    Identity,
+    IncidentRecord,
+    OrderRecord,
+    Record,
+)
 from engine.core.domain.risk import RiskState, TradingState
 from engine.live.bus import Bus
 from engine.live.control import Control
@@ -23,9 +32,20 @@ from engine.ports import HaltRow, StoredRecord
 from engine.store.state import SqlStateStore
 from engine.venues.paper import PaperVenue
 from tests import builders
-from tests.builders import CLOSE, INSTRUMENT, open_order, order_request, portfolio, position, settings
+from tests.builders import (
+    CLOSE,
+    INSTRUMENT,
+    cycle_record,
+    open_order,
+    order_request,
+    portfolio,
+    position,
+    settings,
+)
+from tests.core_builders import observation
 from tests.fakes import FakeClock, ListJournal
 
+IDENTITY = Identity(settings(), "0123456789abcdef", "test")
 ENTRY = order_request(leg="e")
 STOP = order_request(leg="s", side=Side.SELL, type_=OrderType.STOP, price="1200", reason="stop")
 ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
@@ -60,8 +80,8 @@ class Room:
     def start(self, state: DeskState) -> None:
         bus = Bus()
         self.writer = Writer(self.journal, bus, state, self.journal.count())
-        self.orders = OrderManager(self.writer, self.venue, self.store, self.clock)
-        self.control = Control(self.writer, self.journal, self.store, self.orders, self.clock)
+        self.orders = OrderManager(self.writer, self.journal, self.venue, self.store, self.clock, settings())
+        self.control = Control(self.writer, self.journal, self.store, self.orders, self.clock, IDENTITY)
         self.desk = LiveDesk(self.writer, self.control, bus)
 
     @property
@@ -101,7 +121,44 @@ async def test_a_kill_is_in_the_row_in_the_journal_and_at_the_venue(room: Room) 
     assert "1 open order(s) cancelled" in outcome.text
     assert (room.elsewhere.halt().state, room.elsewhere.halt().by) == (HALTED, "me")
     assert room.state is HALTED
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
+
+
+async def test_a_kill_is_durable_while_a_cycle_waits_for_the_venue(room: Room) -> None:
+    async with room.desk.turn:
+        waiting = asyncio.create_task(room.desk.submit(wish(CommandKind.KILL)))
+        await asyncio.sleep(0)
+
+        assert room.elsewhere.halt().state is HALTED
+        assert not await room.control.adopt_row(), (
+            "it is recorded as the command that it is, not as one from elsewhere"
+        )
+
+    assert (await waiting).accepted
+    assert [record.source for record in room.written(CommandRecord)] == ["console"]
+
+
+async def test_a_resume_that_is_in_line_before_a_kill_does_not_undo_it(room: Room) -> None:
+    await room.desk.submit(wish(CommandKind.KILL, "1"))
+    async with room.desk.turn:
+        back = asyncio.create_task(room.desk.submit(wish(CommandKind.RESUME, "2")))
+        await asyncio.sleep(0)
+        kill = asyncio.create_task(room.desk.submit(wish(CommandKind.KILL, "3")))
+        await asyncio.sleep(0)
+
+    with pytest.raises(Refused, match="changed meanwhile"):
+        await back
+    assert (await kill).accepted
+    assert (room.state, room.elsewhere.halt().state) == (HALTED, HALTED)
+
+
+async def test_a_kill_that_is_told_twice_does_not_halt_again_after_a_resume(room: Room) -> None:
+    await room.desk.submit(wish(CommandKind.KILL, "1"))
+    await room.desk.submit(wish(CommandKind.RESUME, "2"))
+
+    await room.desk.submit(wish(CommandKind.KILL, "1"))
+
+    assert room.elsewhere.halt().state is TradingState.REDUCING
 
 
 async def test_the_way_back_has_two_steps(room: Room) -> None:
@@ -151,7 +208,7 @@ async def test_a_kill_holds_when_the_journal_is_full(room: Room) -> None:
     assert room.elsewhere.halt().state is HALTED
     with pytest.raises(StoreFailed):
         await room.orders.submit([order_request(cause="d-other0000")])
-    assert await room.venue.lookup(order_request(cause="d-other0000").client_id) is None
+    assert await room.venue.lookup(order_request(cause="d-other0000")) is None
 
 
 async def test_a_kill_that_could_not_be_recorded_is_taken_over_when_there_is_room_again(room: Room) -> None:
@@ -163,7 +220,7 @@ async def test_a_kill_that_could_not_be_recorded_is_taken_over_when_there_is_roo
     assert await room.control.adopt_row()
 
     assert room.state is HALTED
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
 
 
 async def test_a_caller_who_goes_away_does_not_leave_a_command_half_done(room: Room) -> None:
@@ -176,7 +233,7 @@ async def test_a_caller_who_goes_away_does_not_leave_a_command_half_done(room: R
     async with room.desk.turn:
         assert room.state is HALTED
         assert room.store.halt().state is HALTED
-        assert await room.venue.lookup(ENTRY.client_id) is None
+        assert await room.venue.lookup(ENTRY) is None
 
 
 async def test_a_flatten_closes_what_is_held_and_halts(holding: Room) -> None:
@@ -187,7 +244,7 @@ async def test_a_flatten_closes_what_is_held_and_halts(holding: Room) -> None:
     assert holding.writer.state.risk.flatten
     (exit_order,) = [o for o in holding.writer.state.portfolio.orders if o.request.type is OrderType.MARKET]
     assert exit_order.request.reduce_only
-    assert (await holding.venue.lookup(exit_order.request.client_id)) is not None
+    assert (await holding.venue.lookup(exit_order.request)) is not None
 
 
 async def test_a_halt_does_not_keep_a_person_from_closing_but_only_once(holding: Room) -> None:
@@ -214,7 +271,7 @@ async def test_a_halt_from_another_process_is_taken_over_once(room: Room) -> Non
     assert changed == [True, False, False, False, False]
     (record,) = room.written(CommandRecord)
     assert (record.kind, record.by, record.source) == ("kill", "ops", "store")
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
 
 
 async def test_a_desk_that_nobody_touched_writes_nothing_about_its_row(room: Room) -> None:
@@ -231,7 +288,7 @@ async def test_a_halt_that_came_and_went_between_two_bars_leaves_no_order_open(r
     await room.control.adopt_row()
 
     assert room.state is REDUCING
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
 
 
 async def test_a_resume_typed_here_takes_one_step_from_a_kill_that_came_from_elsewhere(room: Room) -> None:
@@ -288,7 +345,7 @@ async def test_a_halt_without_a_crash_cancels_what_a_crash_left_open(room: Room)
 
     await room.control.adopt_row()
 
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
     assert [r.status for r in room.written(OrderRecord)] == [OrderStatus.CANCELLED]
 
 
@@ -305,7 +362,7 @@ async def test_a_breaker_whose_halt_row_was_never_written_halts_all_the_same(tmp
     assert (room.store.halt().state, room.store.halt().by) == (HALTED, "breaker")
     assert [record.name for record in room.written(IncidentRecord)] == ["breaker"]
     assert room.written(CommandRecord) == []
-    assert await room.venue.lookup(ENTRY.client_id) is None
+    assert await room.venue.lookup(ENTRY) is None
     room.close()
 
 
@@ -321,17 +378,16 @@ async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
             return await super().submit(order)
 
     venue = KilledBetween(settings())
-    orders = OrderManager(room.writer, venue, room.store, room.clock)
+    orders = OrderManager(room.writer, room.journal, venue, room.store, room.clock, settings())
     first, second = order_request(cause="d-aaaaaaaaa-1"), order_request(cause="d-bbbbbbbbb-1")
 
     await orders.submit([first])
-    await orders.submit([second, replace(STOP, client_id="its-stop", decision=second.decision)])
+    its_stop = replace(STOP, client_id="its-stop", decision=second.decision)
+    await orders.submit([second, its_stop])
 
-    assert await venue.lookup(first.client_id) is not None
-    assert await venue.lookup(second.client_id) is None
-    assert await venue.lookup("its-stop") is None, (
-        "the protection of an entry that stayed here stays here too"
-    )
+    assert await venue.lookup(first) is not None
+    assert await venue.lookup(second) is None
+    assert await venue.lookup(its_stop) is None, "the protection of an entry that stayed here stays here too"
     last = room.written(OrderRecord)[-2:]
     assert [(r.status, r.reason) for r in last] == [
         (OrderStatus.EXPIRED, "the desk is halted: now, by ops"),
@@ -345,7 +401,7 @@ async def test_protection_passes_a_halt(holding: Room) -> None:
 
     await holding.orders.submit([target])
 
-    assert await holding.venue.lookup(target.client_id) is not None
+    assert await holding.venue.lookup(target) is not None
 
 
 async def test_nothing_is_sent_when_the_halt_row_cannot_be_read(room: Room) -> None:
@@ -354,12 +410,12 @@ async def test_nothing_is_sent_when_the_halt_row_cannot_be_read(room: Room) -> N
             raise StoreFailed("cannot be read")
 
     store = Unreadable(Path(room.store._marker_path).parent / "desk.db")
-    orders = OrderManager(room.writer, room.venue, store, room.clock)
+    orders = OrderManager(room.writer, room.journal, room.venue, store, room.clock, settings())
 
     with pytest.raises(StoreFailed):
         await orders.submit([order_request(cause="d-other0000")])
 
-    assert await room.venue.lookup(order_request(cause="d-other0000").client_id) is None
+    assert await room.venue.lookup(order_request(cause="d-other0000")) is None
     store.close()
 
 
@@ -378,8 +434,88 @@ async def test_protection_goes_with_an_entry_whose_answer_was_lost(room: Room) -
     intents = (open_order(entry, OrderStatus.INTENT), open_order(stop, OrderStatus.INTENT))
     room.start(DeskState(portfolio=portfolio(orders=intents)))
 
-    await OrderManager(room.writer, venue, room.store, room.clock).submit([entry, stop])
+    await OrderManager(room.writer, room.journal, venue, room.store, room.clock, settings()).submit(
+        [entry, stop]
+    )
 
-    assert await venue.lookup(stop.client_id) is not None
+    assert await venue.lookup(stop) is not None
     statuses = {o.request.client_id: o.status for o in room.writer.state.portfolio.orders}
     assert statuses[entry.client_id] is OrderStatus.UNKNOWN
+
+
+# --- a person's orders ---
+
+
+def seen_room(room: Room) -> Room:
+    """The desk has looked at the market a moment ago, and holds nothing."""
+    room.start(DeskState(portfolio=portfolio()))
+    seen = replace(cycle_record("no_signal", at=CLOSE), observation=observation())
+    room.journal.add([seen])
+    room.writer.sequence = room.journal.count()
+    return room
+
+
+async def test_a_wish_to_buy_is_written_down_reviewed_and_sent(room: Room) -> None:
+    room = seen_room(room)
+    buy = replace(wish(CommandKind.ENTER, instrument=INSTRUMENT), quantity=Decimal(5))
+
+    outcome = await room.desk.submit(buy)
+    again = await room.desk.submit(buy)
+
+    assert outcome.accepted, outcome.text
+    assert outcome.text.startswith("buying 5 SP500 at the next price, stop ")
+    assert (again.accepted, again.text) == (True, outcome.text)
+    (decided,) = [each for each in room.written(CycleRecord) if each.wish is not None]
+    assert (decided.id, decided.wish and decided.wish.by) == (outcome.record, "me")
+    assert [o.request.leg for o in room.writer.state.portfolio.orders] == ["e", "s", "t"]
+    assert room.writer.state.portfolio.plans.keys() == {decided.id}
+
+
+async def test_a_wish_that_is_too_big_is_refused_with_the_numbers(room: Room) -> None:
+    room = seen_room(room)
+    buy = replace(wish(CommandKind.ENTER, instrument=INSTRUMENT), quantity=Decimal(5000))
+
+    outcome = await room.desk.submit(buy)
+
+    assert not outcome.accepted
+    assert re.match(
+        r"refused by order value: 6[.\d]+ share, must be <= 0.25 \(risk.max_order_value\)", outcome.text
+    ), outcome.text
+    assert room.writer.state.portfolio.orders == ()
+
+
+async def test_what_was_never_looked_at_cannot_be_bought(room: Room) -> None:
+    room.start(DeskState(portfolio=portfolio()))
+
+    outcome = await room.desk.submit(wish(CommandKind.ENTER, instrument=INSTRUMENT))
+
+    assert (outcome.accepted, outcome.text) == (
+        False,
+        f"nothing was bought: {INSTRUMENT} was never looked at",
+    )
+
+
+@pytest.mark.parametrize(
+    ("much", "sold"),
+    [
+        ({}, "12.5"),
+        ({"quantity": Decimal(2)}, "2"),
+        ({"amount": Decimal(6000)}, "4.838"),
+        ({"quantity": Decimal("0.0001")}, "0.001"),
+    ],
+)
+async def test_all_or_a_part_of_a_position_may_be_closed(
+    holding: Room, much: dict[str, Decimal], sold: str
+) -> None:
+    outcome = await holding.desk.submit(replace(wish(CommandKind.CLOSE, instrument=INSTRUMENT), **much))
+
+    assert outcome.accepted, outcome.text
+    (order,) = [o for o in holding.writer.state.portfolio.orders if o.request.leg == "x"]
+    assert order.request.quantity == Decimal(sold)
+
+
+@pytest.mark.parametrize("number", ["-1", "NaN", "Infinity", "1e16"])
+def test_no_wish_carries_a_number_that_is_none(number: str) -> None:
+    for name in ("quantity", "amount"):
+        with pytest.raises(BadQuestion, match=f"{name} must be a number from 0"):
+            Command(CommandKind.ENTER, "me", "console", "1", **{name: Decimal(number)})

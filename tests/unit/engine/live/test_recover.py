@@ -18,6 +18,7 @@ from engine.core.domain.order import (
 )
 from engine.core.domain.portfolio import Position
 from engine.core.domain.records import OrderRecord
+from engine.core.domain.venue import Sighting
 from engine.live.bus import Bus
 from engine.live.recover import rebuild, repair_orders
 from engine.live.writer import Writer
@@ -41,8 +42,9 @@ class Venue(PaperVenue):
         self._known = {order.request.client_id: order for order in known}
         self.sent: list[str] = []
 
-    async def lookup(self, client_id: str) -> Order | None:
-        return self._known.get(client_id)
+    async def lookup(self, order: OrderRequest) -> Sighting | None:
+        known = self._known.get(order.client_id)
+        return Sighting(known.status, known.filled, ()) if known else None
 
     async def submit(self, order: OrderRequest) -> Submission:
         self.sent.append(order.client_id)

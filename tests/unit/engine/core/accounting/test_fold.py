@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.core.accounting.fold import DeskState, apply, count_trade, settle
-from engine.core.domain.records import AnswerRecord, ReportRecord
+from engine.core.domain.records import AccountRecord, AnswerRecord, ReportRecord
 from engine.core.domain.risk import RiskState
 from tests.builders import (
     CLOSE,
@@ -116,3 +116,10 @@ def test_a_position_is_carried_through_a_cycle() -> None:
     record = cycle_record("held", held=position())
 
     assert apply(STATE, record).portfolio == record.portfolio
+
+
+def test_what_is_taken_as_external_is_part_of_the_state() -> None:
+    external = {"BTC": Decimal(2)}
+    record = AccountRecord("a-1", CLOSE, {"BTC": Decimal(3)}, external, "the account at the first start")
+
+    assert apply(DeskState(portfolio=portfolio()), record).portfolio.external == external

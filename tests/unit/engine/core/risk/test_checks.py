@@ -128,6 +128,7 @@ TABLE: dict[str, tuple[Callable[[Any], Case], Any, Any, Any]] = {
     "cash": (lambda v: wish(portfolio=portfolio(cash=v)), "1001", "1000", "999"),
     "open orders": (lambda v: wish(portfolio=waiting(v, leg="s")), 26, 27, 28),
     "unknown orders": (lambda v: wish(portfolio=waiting(v, status=OrderStatus.UNKNOWN)), 0, 1, 2),
+    "holds": (lambda v: wish(risk=quiet(holds=v)), {}, {}, {"venue": "the venue is silent"}),
     "positions": (lambda v: wish(portfolio=held(*[1] * v)), 2, 3, 4),
 }
 

@@ -1,0 +1,197 @@
+"""What is to be done at a venue that holds no protection by itself: worked out from the state alone, again and again.
+
+The venue takes one plain order at a time and locks what it would sell. So the desk places a stop once something is
+held, cancels it before it sells for another reason, and watches targets itself. Nothing here remembers a plan: each
+look at the state says what is missing now. A crash between two steps therefore needs no repair of its own, and a
+stop that vanishes at the venue is placed again like one that was never there.
+
+    nothing held, none coming   what rests is cancelled, what waits is dropped
+    an exit is wanted           what rests is cancelled, then it is sent
+    an exit is on its way       nothing
+    halted and flattening, target or stop reached, or protection refused too often       an exit is made
+    less covered than held      a stop is sent for the difference
+    too little left to sell     it is written off
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from configs.schema.desk import Instrument
+from engine.core.domain.ids import order_id
+from engine.core.domain.instrument import whole_lots
+from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderType
+from engine.core.domain.portfolio import Portfolio, Position
+from engine.core.domain.risk import RiskState, TradingState
+
+MOST_REFUSALS = 2
+"""So often the venue may refuse protection before the position is closed instead."""
+RESTING = (OrderStatus.ACCEPTED, OrderStatus.PARTIAL)
+
+
+class Act(StrEnum):
+    """The five things that can be done about an order."""
+
+    SEND = "send"
+    CANCEL = "cancel"
+    DROP = "drop"
+    OPEN = "open"
+    WRITE_OFF = "write off"
+
+
+class Step(NamedTuple):
+    """One thing to do now, and why. OPEN writes an order down that a later step sends."""
+
+    act: Act
+    request: OrderRequest
+    why: str
+
+
+class Scene(NamedTuple):
+    """What the rules look at in one instrument.
+
+    `price` is what selling would bring (or buying back would cost), None when the venue would not say. `doubtful` are
+    orders that only reduce and of which the venue shows no trace: they count neither as cover nor as on their way.
+    """
+
+    instrument: Instrument
+    portfolio: Portfolio
+    risk: RiskState
+    price: Decimal | None
+    doubtful: frozenset[str]
+    at: datetime
+
+    def mine(self) -> list[Order]:
+        """The open orders of this instrument."""
+        return [o for o in self.portfolio.orders if o.request.instrument == self.instrument.name]
+
+
+def due(
+    portfolio: Portfolio,
+    risk: RiskState,
+    instruments: tuple[Instrument, ...],
+    prices: Mapping[str, Decimal],
+    doubtful: frozenset[str],
+    at: datetime,
+) -> list[Step]:
+    """Every step that can be taken now; ask again once they are done."""
+    steps: list[Step] = []
+    for instrument in instruments:
+        scene = Scene(instrument, portfolio, risk, prices.get(instrument.name), doubtful, at)
+        position = portfolio.position(instrument.name)
+        steps += _flat(scene) if position is None else _held(scene, position)
+    return steps
+
+
+def _flat(scene: Scene) -> list[Step]:
+    reducing = [order for order in scene.mine() if order.request.reduce_only]
+    if len(reducing) < len(scene.mine()):
+        return []  # an entry may still make a position
+    return [
+        *_each(Act.DROP, reducing, (OrderStatus.INTENT,), "nothing is held"),
+        *_each(Act.CANCEL, reducing, RESTING, "nothing is held any more"),
+    ]
+
+
+def _held(scene: Scene, position: Position) -> list[Step]:
+    mine = scene.mine()
+    exits = [o for o in mine if o.request.reduce_only and o.request.type is OrderType.MARKET]
+    wanted = [o for o in exits if o.status is OrderStatus.INTENT]
+    coming = [o for o in exits if _counts(o, scene) and o.status is not OrderStatus.INTENT]
+    if coming:
+        return _each(Act.DROP, wanted, (OrderStatus.INTENT,), "another exit is on its way")
+    sellable = whole_lots(scene.instrument, abs(position.quantity))
+    if not _worth_an_order(scene, position, sellable):
+        return _write_off(scene, mine, position)
+    if wanted:
+        return _close(scene, mine, wanted[0], sellable)
+    reason = _reason_to_leave(scene, position)
+    if reason:
+        return [Step(Act.OPEN, _exit(scene, position, sellable, reason), reason)]
+    return _cover(scene, mine, position, sellable)
+
+
+def _worth_an_order(scene: Scene, position: Position, sellable: Decimal) -> bool:
+    """The first sale of a position is always tried: only the rest of one may be too little."""
+    price = scene.price or position.average_price
+    return sellable > 0 and (not position.realised or sellable * price >= scene.instrument.min_notional)
+
+
+def _write_off(scene: Scene, mine: list[Order], position: Position) -> list[Step]:
+    """Once nothing that could still change it is open."""
+    resting = _each(Act.CANCEL, mine, RESTING, "what is left is too little to be sold")
+    waiting = _each(Act.DROP, mine, (OrderStatus.INTENT,), "what is left is too little to be sold")
+    if resting or waiting or mine:
+        return resting + waiting
+    return [Step(Act.WRITE_OFF, _exit(scene, position, abs(position.quantity), "dust"), "dust")]
+
+
+def _close(scene: Scene, mine: list[Order], exit_order: Order, sellable: Decimal) -> list[Step]:
+    """What rests holds the funds, and an entry would build up again what is sold: both must go first."""
+    others = [o for o in mine if o.request.client_id != exit_order.request.client_id]
+    if any(_counts(o, scene) and o.status is not OrderStatus.INTENT for o in others):
+        return _each(Act.CANCEL, others, RESTING, f"closing: {exit_order.request.reason}")
+    wanted = whole_lots(scene.instrument, min(sellable, exit_order.request.quantity))
+    return [Step(Act.SEND, replace(exit_order.request, quantity=wanted), "")]
+
+
+def _reason_to_leave(scene: Scene, position: Position) -> str:
+    if scene.risk.trading is TradingState.HALTED and scene.risk.flatten:
+        return "halt"
+    if position.refusals >= MOST_REFUSALS:
+        return "unprotected"
+    if scene.price is None:
+        return ""
+    side = position.side.sign
+    if (scene.price - position.target) * side >= 0:
+        return "target"
+    covered = any(o.request.type is OrderType.STOP and o.status in RESTING for o in scene.mine())
+    return "stop" if not covered and (scene.price - position.stop) * side <= 0 else ""
+
+
+def _cover(scene: Scene, mine: list[Order], position: Position, sellable: Decimal) -> list[Step]:
+    """A stop for what none covers. The one of the decision goes first; it was planned for all that was ordered."""
+    stops = [o for o in mine if o.request.type is OrderType.STOP and o.request.reduce_only]
+    covered = sum(
+        (o.remaining for o in stops if _counts(o, scene) and o.status is not OrderStatus.INTENT), Decimal(0)
+    )
+    missing = whole_lots(scene.instrument, sellable - covered)
+    if missing <= 0:
+        return []
+    planned = next((o.request for o in stops if o.status is OrderStatus.INTENT), None)
+    if planned is not None:
+        return [Step(Act.SEND, replace(planned, quantity=missing), "")]
+    if missing * position.stop < scene.instrument.min_notional and covered:
+        return []
+    stop = replace(_exit(scene, position, missing, "stop", "s"), type=OrderType.STOP, price=position.stop)
+    return [Step(Act.SEND, stop, f"{missing} of {sellable} were not protected")]
+
+
+def _counts(order: Order, scene: Scene) -> bool:
+    return order.request.client_id not in scene.doubtful
+
+
+def _each(act: Act, orders: list[Order], statuses: tuple[OrderStatus, ...], why: str) -> list[Step]:
+    return [Step(act, order.request, why) for order in orders if order.status in statuses]
+
+
+def _exit(scene: Scene, position: Position, quantity: Decimal, reason: str, leg: str = "x") -> OrderRequest:
+    """An order of the desk's own making; its number makes its id one that was never used."""
+    leg = f"{leg}{position.attempts + 1}"
+    return OrderRequest(
+        client_id=order_id(position.entry_decision, leg),
+        decision=position.entry_decision,
+        instrument=position.instrument,
+        side=position.side.opposite,
+        quantity=quantity,
+        type=OrderType.MARKET,
+        price=None,
+        reduce_only=True,
+        leg=leg,
+        reason=reason,
+        placed_at=scene.at,
+    )

@@ -1,0 +1,224 @@
+"""The venue's account against the books: at the start, every minute, and after anything that looks wrong.
+
+What the venue shows is so. An execution of ours that was not heard is booked; an order of ours that should have ended
+is ended; what somebody else did in the account is written down as theirs. A difference that nothing explains stops
+new entries, with its size, until it is gone or a person says that it is theirs.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from configs.schema.settings import Settings
+from engine.core.accounting.settle import sighted
+from engine.core.domain.errors import Refused, VenueDown
+from engine.core.domain.ids import digest, fill_id, record_id
+from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType
+from engine.core.domain.records import AccountRecord, IncidentRecord, OrderRecord
+from engine.core.domain.venue import Account, OpenOrder, Sighting
+from engine.core.execution.account import base_of, differences, moved_by, outside
+from engine.live.holds import ACCOUNT, Holds
+from engine.live.orders import OrderManager
+from engine.live.writer import Writer
+from engine.ports import Clock, Journal, Venue
+
+OVERLAP = timedelta(minutes=5)
+"""Executions are asked for from so long before the newest look: venues list them late."""
+LOOK_BACK = timedelta(days=1)
+CONFIRM = 2
+"""A difference counts when it was seen so often in a row with nothing on its way."""
+
+
+class Reconciler:
+    """Compares and repairs. Everything it finds is a record."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        journal: Journal,
+        venue: Venue,
+        orders: OrderManager,
+        holds: Holds,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._writer = writer
+        self._journal = journal
+        self._venue = venue
+        self._orders = orders
+        self._holds = holds
+        self._settings = settings
+        self._clock = clock
+        self._currency = settings.desk.currency
+        self._assets = {self._currency} | {base_of(each.name) for each in settings.desk.instruments}
+        self._since = clock.now() - LOOK_BACK
+        self._seen_wrong = 0
+        self._baseline: datetime | None = None
+
+    async def begin(self) -> None:
+        """Before the first decision: settle what happened while nobody looked. VenueDown when it cannot be asked.
+
+        The first start of all takes what the account holds beside the desk's cash as external; Refused when that
+        cash is not there.
+        """
+        account = await self._account()
+        self._baseline = self._newest_baseline()
+        if self._baseline is not None:
+            await self._compare(account, confirm=1)
+            return
+        rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
+        if rest.get(self._currency, 0) < 0:
+            has = account.balances.get(self._currency, 0)
+            raise Refused(
+                f"the account holds {has} {self._currency}, the desk was given {self._settings.desk.cash}:"
+                " set desk.cash to what it may use"
+            )
+        await self._adopt(account, rest, "the account at the first start")
+
+    async def check(self) -> bool:
+        """One comparison; True when everything adds up."""
+        return await self._compare(await self._account(), confirm=CONFIRM)
+
+    async def accept(self, by: str) -> bool:
+        """A person says that what does not add up is theirs: it is external from now on."""
+        account = await self._account()
+        rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
+        await self._adopt(account, rest, f"accepted by {by}")
+        await self._holds.lift(ACCOUNT)
+        return True
+
+    async def _account(self) -> Account:
+        wait = 3 * self._settings.venue.answer_s  # it is many requests
+        try:
+            async with asyncio.timeout(wait):
+                asked = self._clock.now()
+                account = await self._venue.account(self._since)
+        except TimeoutError:
+            raise VenueDown(f"the account was not told within {wait:g} s") from None
+        self._since = max(self._since, asked - OVERLAP)
+        return account
+
+    async def _compare(self, account: Account, confirm: int) -> bool:
+        for fill in account.fills:
+            await self._settle(fill)
+        for order in account.orders:
+            await self._explain(order)
+        gaps = differences(self._writer.state.portfolio, account.balances, self._assets, self._currency)
+        if not gaps:
+            self._seen_wrong = 0
+            await self._holds.lift(ACCOUNT)
+            return True
+        if self._anything_on_its_way():
+            return False  # the two were not looked at in the same moment: ask again when it is quiet
+        self._seen_wrong += 1
+        if self._seen_wrong >= confirm:
+            told = ", ".join(f"{gap:+f} {asset}" for asset, gap in gaps.items())
+            await self._holds.set(ACCOUNT, f"the account differs from the books by {told}")
+        return False
+
+    def _anything_on_its_way(self) -> bool:
+        return any(
+            order.status in (OrderStatus.UNKNOWN, OrderStatus.PARTIAL)
+            or (order.request.type is OrderType.MARKET and order.status is not OrderStatus.INTENT)
+            for order in self._writer.state.portfolio.orders
+        )
+
+    async def _settle(self, fill: Fill) -> None:
+        """An execution that may be news: of ours it is booked, of anybody else's it is written down as theirs."""
+        if self._journal.get(fill_id(fill.client_id, fill.trade_id)) is not None:
+            return
+        request = self._request(fill.client_id)
+        if request is None:
+            await self._theirs(fill)
+            return
+        whole = Fill(
+            trade_id=fill.trade_id,
+            client_id=fill.client_id,
+            decision=request.decision,
+            instrument=request.instrument,
+            side=request.side,
+            quantity=fill.quantity,
+            price=fill.price,
+            reference=request.price or fill.price,
+            fee=fill.fee,
+            leg=request.leg,
+            reason=request.reason,
+            at=fill.at,
+            withheld=fill.withheld,
+        )
+        seen = Sighting(
+            OrderStatus.PARTIAL, whole.quantity, (whole,)
+        )  # its end is told by the next look at it
+        state = self._writer.state
+        await self._writer.write(sighted(state, request, seen, frozenset(), self._clock.now())[1])
+
+    async def _theirs(self, fill: Fill) -> None:
+        key = f"a-{digest('external', fill.instrument, fill.trade_id, length=20)}"
+        if self._journal.get(key) is not None or (self._baseline is not None and fill.at <= self._baseline):
+            return  # known, or part of what was taken as external
+        external = dict(self._writer.state.portfolio.external)
+        for asset, amount in moved_by(fill, self._currency).items():
+            external[asset] = external.get(asset, 0) + amount
+        text = (
+            f"{fill.side} of {fill.quantity} {fill.instrument} at {fill.price}, which the desk did not order"
+        )
+        record = AccountRecord(key, fill.at, {}, _without_zeros(external), text)
+        told = IncidentRecord(
+            record_id("i", fill.at, "external trade", fill.trade_id),
+            fill.at,
+            "external trade",
+            text,
+            {"trade_id": fill.trade_id, "client_id": fill.client_id},
+            None,
+        )
+        await self._writer.write([record, told])
+
+    async def _explain(self, order: OpenOrder) -> None:
+        """An order that rests at the venue and is not open in our books."""
+        if self._writer.state.portfolio.order(order.client_id) is not None:
+            return
+        request = self._request(order.client_id)
+        if request is None:
+            text = (
+                f"{order.side} {order.quantity} {order.instrument}: an order that the desk did not place"
+                f" ({order.client_id or order.venue_id})"
+            )
+            await self._tell("external order", order, text)
+            return
+        await self._tell(
+            "order found again", order, f"{order.client_id} was thought to have ended, and is cancelled"
+        )
+        await self._venue.cancel(request)
+
+    async def _tell(self, name: str, order: OpenOrder, text: str) -> None:
+        key = f"i-{digest(name, order.instrument, order.venue_id, length=20)}"
+        if self._journal.get(key) is None:
+            details = {"client_id": order.client_id, "venue_id": order.venue_id}
+            await self._writer.write([IncidentRecord(key, self._clock.now(), name, text, details, None)])
+
+    def _request(self, client_id: str) -> OrderRequest | None:
+        """The request of an order of ours, from the books or from the journal."""
+        known = self._writer.state.portfolio.order(client_id)
+        if known is not None:
+            return known.request
+        found = self._journal.find(kind="order", client_id=client_id, limit=1)
+        if found and isinstance(found[0].record, OrderRecord):
+            return found[0].record.request
+        return None
+
+    async def _adopt(self, account: Account, external: dict[str, Decimal], reason: str) -> None:
+        at = self._clock.now()
+        key = record_id("a", at, reason, str(self._writer.sequence))
+        await self._writer.write([AccountRecord(key, at, account.balances, external, reason)])
+        self._baseline = at
+
+    def _newest_baseline(self) -> datetime | None:
+        """When the whole account was last taken as it is."""
+        for stored in self._journal.find(kind="account", limit=1000):
+            if isinstance(stored.record, AccountRecord) and stored.record.balances:
+                return stored.record.at
+        return None
+
+
+def _without_zeros(amounts: dict[str, Decimal]) -> dict[str, Decimal]:
+    return {asset: amount for asset, amount in amounts.items() if amount}

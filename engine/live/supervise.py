@@ -1,0 +1,153 @@
+"""Everything that runs beside the bars, and the rule that nothing of it may end unseen.
+
+A task that fails ends the desk: the process stops, says why, and starts again by the one path that every start takes.
+A desk without its reconciliation, or with a frozen feed that nobody notices, is worse than one that restarts.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+from configs.schema.desk import TIMEFRAME_MS
+from configs.schema.settings import Settings
+from engine.core.domain.errors import VenueDown
+from engine.live.control import Control
+from engine.live.desk import LiveDesk
+from engine.live.holds import ACCOUNT, CLOCK, DATA, Holds
+from engine.live.reconcile import Reconciler
+from engine.live.tend import PATIENCE, Tender
+from engine.live.writer import Writer
+from engine.ports import Clock, Venue
+
+log = logging.getLogger(__name__)
+LAG_EVERY_S = 0.25
+STALE_BARS = 2
+"""So many bars may be missing before nothing new is opened on what is known."""
+
+
+class Keeper:
+    """The periodic work of a live desk. Each piece takes its turn with cycles and commands."""
+
+    def __init__(
+        self,
+        desk: LiveDesk,
+        control: Control,
+        writer: Writer,
+        venue: Venue,
+        tender: Tender,
+        reconciler: Reconciler,
+        holds: Holds,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._desk = desk
+        self._control = control
+        self._writer = writer
+        self._venue = venue
+        self._tender = tender
+        self._reconciler = reconciler
+        self._holds = holds
+        self._settings = settings
+        self._clock = clock
+        self._unread = 0
+        self._began = clock.now()
+        self.worst_lag_s = 0.0
+
+    def tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What is to run, by name."""
+        venue = self._settings.venue
+        own: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "tend": lambda: every(venue.poll_s, self.tend),
+            "data": lambda: every(venue.poll_s, self.check_data),
+            "lag": lambda: every(LAG_EVERY_S, self.measure_lag),
+        }
+        if not self._venue.traits.absent_after_s:
+            return own  # it is part of this process: there is nothing to compare it with
+        return own | {
+            "reconcile": lambda: every(venue.reconcile_s, self.reconcile),
+            "clock": lambda: every(venue.reconcile_s, self.check_clock),
+        }
+
+    async def tend(self) -> None:
+        """Take over a halt from elsewhere, ask after open orders and take the steps that are due."""
+        async with self._desk.turn:
+            await self._control.adopt_row()
+            await self._tender.tend()
+
+    async def reconcile(self) -> None:
+        """The account against the books; not being able to compare is a reason to open nothing new."""
+        async with self._desk.turn:
+            try:
+                await self._reconciler.check()
+                self._unread = 0
+            except VenueDown as error:
+                self._unread += 1
+                if self._unread >= PATIENCE:
+                    await self._holds.set(ACCOUNT, f"the account cannot be read: {error}")
+
+    async def check_clock(self) -> None:
+        """Orders carry our time, and bars are judged by it: a venue more than a second away is one of us wrong."""
+        try:
+            async with asyncio.timeout(self._settings.venue.answer_s):
+                offset = await self._venue.clock_offset()
+        except (VenueDown, TimeoutError):
+            return  # whoever looks after orders notices a venue that does not answer
+        limit = self._settings.venue.max_clock_offset_s
+        async with self._desk.turn:
+            if abs(offset) > limit:
+                why = f"the venue's clock is {offset:+.3f} s from ours, at most {limit:g} s are allowed"
+                await self._holds.set(CLOCK, why)
+            else:
+                await self._holds.lift(CLOCK)
+
+    async def check_data(self) -> None:
+        """Bars that have stopped coming, whatever the connection says."""
+        step = timedelta(milliseconds=TIMEFRAME_MS[self._settings.desk.timeframe])
+        allowed = STALE_BARS * step
+        oldest = min(
+            (
+                self._writer.state.last_bars.get(each.name, self._began)
+                for each in self._settings.desk.instruments
+            ),
+            default=self._began,
+        )
+        age = self._clock.now() - max(oldest, self._began - step)
+        async with self._desk.turn:
+            if age > allowed:
+                await self._holds.set(DATA, f"no bar for {age}, at most {allowed} are allowed")
+            else:
+                await self._holds.lift(DATA)
+
+    async def measure_lag(self) -> None:
+        """How late the loop is: what blocks it delays a kill as well."""
+        before = self._clock.monotonic()
+        await asyncio.sleep(LAG_EVERY_S)
+        lag = self._clock.monotonic() - before - LAG_EVERY_S
+        if lag > max(self.worst_lag_s, self._settings.venue.answer_s):
+            log.warning("the event loop stood still for %.1f s", lag)
+        self.worst_lag_s = max(self.worst_lag_s, lag)
+
+
+async def every(period_s: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do it, wait, do it again. What it raises ends the desk."""
+    while True:
+        await work()
+        await asyncio.sleep(period_s)
+
+
+async def supervise(
+    main: Coroutine[Any, Any, None], beside: dict[str, Callable[[], Coroutine[Any, Any, None]]]
+) -> None:
+    """Run `main` to its end with the others beside it. Whatever fails first ends all, and is raised."""
+    work = [asyncio.create_task(main, name="loop")]
+    work += [asyncio.create_task(start(), name=name) for name, start in beside.items()]
+    try:
+        done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)

@@ -1,0 +1,206 @@
+"""What is done about orders between bars: ask after those that are open, and take the steps that are due.
+
+Every round starts from the state alone. What is remembered here is only how long something has been so, on the
+monotonic clock: a restart begins to count anew, which is the careful side.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from configs.schema.settings import Settings
+from engine.core.accounting.ledger import dust_trade
+from engine.core.accounting.settle import order_record
+from engine.core.domain.errors import VenueDown
+from engine.core.domain.ids import record_id
+from engine.core.domain.instrument import whole_lots
+from engine.core.domain.order import Order, OrderStatus
+from engine.core.domain.records import IncidentRecord
+from engine.core.execution.protect import Act, Step, due
+from engine.live.holds import VENUE, Holds
+from engine.live.orders import OrderManager
+from engine.live.writer import Writer
+from engine.ports import Clock, Venue
+
+ROUNDS = 8
+"""Steps follow from steps: a cancel makes room for an exit. More than this in one go means that they go in circles."""
+YOUNG_S, SELDOM_S = 10.0, 5.0
+"""An order that was sent within `YOUNG_S` is asked after each time, one that rests every `SELDOM_S`."""
+PATIENCE = 3
+"""So many failures to ask in a row hold new entries."""
+LONGEST_PAUSE_S = 60.0
+
+
+class Tender:
+    """Looks after the orders of one desk at one venue."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        venue: Venue,
+        orders: OrderManager,
+        holds: Holds,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._writer = writer
+        self._venue = venue
+        self._orders = orders
+        self._holds = holds
+        self._settings = settings
+        self._clock = clock
+        self._first: dict[
+            str, float
+        ] = {}  # when an order was first seen here, and when first without a trace
+        self._missing: dict[str, float] = {}
+        self._next: dict[str, float] = {}
+        self._refused: dict[str, tuple[int, float]] = {}
+        self._failures = 0
+
+    async def tend(self) -> None:
+        """One round. Cheap when nothing is open and nothing held."""
+        self._orders.check()
+        if self._venue.traits.holds_protection:
+            return  # such a venue tells by itself what happens, with each bar
+        why = self._venue.unwell() or await self._look_at_all()
+        if why:
+            await self._holds.set(VENUE, why)
+        elif not self._failures:
+            await self._holds.lift(VENUE)
+        await self._take_steps()
+
+    async def _look_at_all(self) -> str:
+        """Why the venue cannot be worked with, once that has been so for some time."""
+        try:
+            await self._look()
+        except VenueDown as error:
+            self._failures += 1
+            return f"the venue cannot be asked: {error}" if self._failures >= PATIENCE else ""
+        self._failures = 0
+        return ""
+
+    # --- asking ---
+
+    async def _look(self) -> None:
+        now = self._clock.monotonic()
+        orders = [o for o in self._writer.state.portfolio.orders if o.status is not OrderStatus.INTENT]
+        self._forget(order.request.client_id for order in orders)
+        failed: VenueDown | None = None
+        for order in orders:
+            client_id = order.request.client_id
+            self._first.setdefault(client_id, now)
+            if now < self._next.get(client_id, now):
+                continue
+            young = order.status is OrderStatus.UNKNOWN or now - self._first[client_id] < YOUNG_S
+            self._next[client_id] = now + (0 if young else SELDOM_S)
+            try:
+                await self._ask(order)
+            except VenueDown as error:
+                failed = error  # the others may still be answered
+        if failed is not None:
+            raise failed
+
+    async def _ask(self, order: Order) -> None:
+        request, now = order.request, self._clock.monotonic()
+        seen = await self._orders.look(request)
+        if seen is not None:
+            self._missing.pop(request.client_id, None)
+            return
+        traits = self._venue.traits
+        since = self._missing.setdefault(
+            request.client_id, self._first[request.client_id] if order.status is OrderStatus.UNKNOWN else now
+        )
+        if now - since < traits.absent_after_s:
+            return
+        why = f"the venue shows no trace of it {now - since:.0f} s after it was sent"
+        if order.status is not OrderStatus.UNKNOWN:
+            why = f"the venue has not known it for {now - since:.0f} s"
+        await self._writer.write([order_record(request, OrderStatus.EXPIRED, self._clock.now(), why)])
+
+    def _doubtful(self) -> frozenset[str]:
+        """Orders that only reduce, of which there is no trace, where the account holds nothing but ours to sell."""
+        now, after = self._clock.monotonic(), self._venue.traits.retry_exit_after_s
+        portfolio = self._writer.state.portfolio
+        return frozenset(
+            order.request.client_id
+            for order in portfolio.orders
+            if order.status is OrderStatus.UNKNOWN
+            and order.request.reduce_only
+            and now - self._missing.get(order.request.client_id, now) >= after
+            and self._all_is_ours(order.request.instrument)
+        )
+
+    def _all_is_ours(self, instrument: str) -> bool:
+        external = self._writer.state.portfolio.external.get(instrument.partition("/")[0])
+        return not external or whole_lots(self._settings.instrument(instrument), external) <= 0
+
+    def _forget(self, open_ids: Iterable[str]) -> None:
+        """Only what is open is remembered."""
+        kept = set(open_ids)
+        for memory in (self._first, self._missing, self._next):
+            for client_id in [known for known in memory if known not in kept]:
+                del memory[client_id]
+
+    # --- doing ---
+
+    async def _take_steps(self) -> None:
+        prices = {}
+        for position in self._writer.state.portfolio.positions:
+            try:
+                async with asyncio.timeout(self._settings.venue.answer_s):
+                    prices[position.instrument] = await self._venue.price(
+                        position.instrument, position.side.opposite
+                    )
+            except (VenueDown, TimeoutError):
+                continue  # without a price nothing is closed for its price; all else goes on
+        for _ in range(ROUNDS):
+            state = self._writer.state
+            steps = due(
+                state.portfolio,
+                state.risk,
+                self._settings.desk.instruments,
+                prices,
+                self._doubtful(),
+                self._clock.now(),
+            )
+            taken = [await self._take(step) for step in steps if not self._paused(step)]
+            if not any(taken):
+                return
+
+    async def _take(self, step: Step) -> bool:
+        """Whether it changed something that other steps may follow from."""
+        if step.act is Act.SEND:
+            status = await self._orders.send_due(step.request, step.why)
+            self._count_refusals(step, status)
+            return status is not OrderStatus.UNKNOWN
+        if step.act is Act.CANCEL:
+            return await self._orders.cancel(step.request, step.why)
+        if step.act is Act.DROP:
+            await self._orders.drop(step.request, step.why)
+        elif step.act is Act.OPEN:
+            await self._orders.open(step.request, step.why)
+        else:
+            await self._write_off(step)
+        return True
+
+    async def _write_off(self, step: Step) -> None:
+        position = self._writer.state.portfolio.position(step.request.instrument)
+        assert position is not None, "what is written off is held"
+        at = self._clock.now()
+        trade = dust_trade(position, at)
+        text = f"{trade.dust} {trade.instrument} is too little to be sold and was written off"
+        told = IncidentRecord(record_id("i", at, "dust", trade.trade), at, "dust", text, {}, None)
+        await self._writer.write([trade, told])
+
+    def _count_refusals(self, step: Step, status: OrderStatus) -> None:
+        instrument = step.request.instrument
+        if status in (OrderStatus.REFUSED, OrderStatus.EXPIRED):
+            times = self._refused.get(instrument, (0, 0.0))[0] + 1
+            wait = min(2.0 ** (times - 1), LONGEST_PAUSE_S)
+            self._refused[instrument] = (times, self._clock.monotonic() + wait)
+        else:
+            self._refused.pop(instrument, None)
+
+    def _paused(self, step: Step) -> bool:
+        """A venue that has just said no is not asked the same again at once."""
+        until = self._refused.get(step.request.instrument, (0, 0.0))[1]
+        return step.act is Act.SEND and self._clock.monotonic() < until

@@ -1,0 +1,65 @@
+"""The venue's own rules, kept fresh: a tick, a step or a minimum may change while the desk runs."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.core.domain.errors import BadData, VenueDown
+from engine.ports import Clock
+from engine.venues.ccxt.convert import Rules, rules, symbol_of
+from engine.venues.ccxt.rest import EXCHANGE_INFO, Rest
+
+FRESH_S = 900.0
+"""Rules are never used for longer without being asked for again."""
+PROBE_S = 30.0
+"""How often a halted instrument, or a venue that gives no rules, is asked again."""
+
+
+class RuleBook:
+    """The rules of our instruments, all asked for at once."""
+
+    def __init__(self, rest: Rest, clock: Clock, instruments: Sequence[str]) -> None:
+        self._rest = rest
+        self._clock = clock
+        self._instruments = tuple(instruments)
+        self._rules: dict[str, Rules] = {}
+        self._read_at: float | None = None
+        self._tried_at: float | None = None
+
+    def doubt(self) -> None:
+        """Something did not fit: read them again before the next use."""
+        self._read_at = self._tried_at = None
+
+    async def all(self) -> dict[str, Rules]:
+        """Every instrument that the venue knows. VenueDown only when there are none to go by."""
+        if self._older(self._read_at, FRESH_S):
+            await self._refresh()
+        return self._rules
+
+    async def of(self, instrument: str) -> Rules:
+        """One instrument's; VenueDown when they are not known. A halt is looked at again after half a minute."""
+        found = (await self.all()).get(instrument)
+        if (found is None or not found.trading) and self._older(self._read_at, PROBE_S):
+            await self._refresh()
+            found = self._rules.get(instrument)
+        if found is None:
+            raise VenueDown(f"the venue tells no rules for {instrument}")
+        return found
+
+    def _older(self, moment: float | None, seconds: float) -> bool:
+        return moment is None or self._clock.monotonic() - moment >= seconds
+
+    async def _refresh(self) -> None:
+        """Ask, but not in a storm: with older rules in hand, a failure is asked about again after half a minute."""
+        if self._rules and not self._older(self._tried_at, PROBE_S):
+            return
+        self._tried_at = self._clock.monotonic()
+        symbols = msgspec.json.encode([symbol_of(name) for name in self._instruments]).decode()
+        try:
+            told = await self._rest.ask(EXCHANGE_INFO, {"symbols": symbols})
+            self._rules = rules(told, self._instruments)
+        except (VenueDown, BadData) as error:
+            if not self._rules:
+                raise VenueDown(f"the venue's rules are not known: {error}") from None
+            return
+        self._read_at = self._clock.monotonic()

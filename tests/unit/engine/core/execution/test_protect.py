@@ -1,0 +1,230 @@
+"""What is due at a venue that holds no protection by itself: one state, one look, the steps that are missing."""
+
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from configs.schema.desk import Instrument
+from engine.core.domain.ids import order_id
+from engine.core.domain.order import Order, OrderStatus, OrderType, Side
+from engine.core.domain.portfolio import Portfolio
+from engine.core.domain.risk import RiskState, TradingState
+from engine.core.execution.protect import Act, Step, due
+from tests.builders import CLOSE, INSTRUMENT, portfolio, position
+from tests.core_builders import resting
+
+BTC = Instrument(INSTRUMENT, lot=Decimal("0.1"), min_notional=Decimal(10))
+HELD = position("2", average_price="100", stop=Decimal(90), target=Decimal(120))
+SELL, STOP, MARKET = Side.SELL, OrderType.STOP, OrderType.MARKET
+INTENT, ACCEPTED, PARTIAL, UNKNOWN = (
+    OrderStatus.INTENT,
+    OrderStatus.ACCEPTED,
+    OrderStatus.PARTIAL,
+    OrderStatus.UNKNOWN,
+)
+
+
+def stop(status: OrderStatus = ACCEPTED, quantity: str = "2", filled: str = "0") -> Order:
+    return resting("s", SELL, quantity, STOP, "90", status=status, filled=filled)
+
+
+def target(status: OrderStatus = INTENT) -> Order:
+    return resting("t", SELL, "2", OrderType.LIMIT, "120", status=status)
+
+
+def leave(status: OrderStatus = INTENT, quantity: str = "2") -> Order:
+    return resting("x", SELL, quantity, MARKET, status=status)
+
+
+def entry(status: OrderStatus = ACCEPTED) -> Order:
+    return resting("e", Side.BUY, "2", status=status)
+
+
+def steps(
+    held: Portfolio,
+    price: str | None = "100",
+    *,
+    risk: RiskState = RiskState(),
+    doubtful: tuple[Order, ...] = (),
+) -> list[Step]:
+    prices = {} if price is None else {INSTRUMENT: Decimal(price)}
+    lost = frozenset(order.request.client_id for order in doubtful)
+    return due(held, risk, (BTC,), prices, lost, CLOSE)
+
+
+def told(found: list[Step]) -> list[tuple[str, str, str]]:
+    return [(step.act.value, step.request.leg, str(step.request.quantity)) for step in found]
+
+
+# --- nothing held ---
+
+
+def test_where_nothing_is_held_and_nothing_is_coming_there_is_nothing_to_do() -> None:
+    assert steps(portfolio()) == []
+
+
+def test_protection_waits_while_its_entry_may_still_fill() -> None:
+    assert steps(portfolio(orders=(entry(UNKNOWN), stop(INTENT), target()))) == []
+
+
+def test_what_is_left_when_nothing_is_held_is_dropped_or_cancelled() -> None:
+    """An unknown one is neither: it must be found first."""
+    found = steps(portfolio(orders=(stop(), target(), leave(UNKNOWN))))
+
+    assert told(found) == [("drop", "t", "2"), ("cancel", "s", "2")]
+
+
+# --- protection ---
+
+
+def test_a_position_gets_the_stop_of_its_decision() -> None:
+    (step,) = steps(portfolio(HELD, orders=(stop(INTENT), target())))
+
+    assert (step.act, step.request.leg, step.request.price) == (Act.SEND, "s", Decimal(90))
+
+
+def test_the_stop_covers_what_is_held_not_what_was_ordered() -> None:
+    part = replace(HELD, quantity=Decimal("1.2345"))
+
+    assert told(steps(portfolio(part, orders=(entry(PARTIAL), stop(INTENT))))) == [("send", "s", "1.2")]
+
+
+@pytest.mark.parametrize("status", [ACCEPTED, PARTIAL, UNKNOWN])
+def test_a_position_that_is_covered_is_left_alone(status: OrderStatus) -> None:
+    assert steps(portfolio(HELD, orders=(stop(status), target()))) == []
+
+
+def test_a_stop_that_vanished_is_placed_again_under_an_id_that_was_never_used() -> None:
+    (step,) = steps(portfolio(replace(HELD, attempts=4)))
+
+    assert (step.act, step.request.leg, step.request.type, step.request.price) == (
+        Act.SEND,
+        "s5",
+        STOP,
+        Decimal(90),
+    )
+    assert step.request.client_id == order_id(HELD.entry_decision, "s5")
+    assert (step.request.side, step.request.reduce_only) == (SELL, True)
+
+
+def test_what_filled_later_gets_a_stop_of_its_own() -> None:
+    assert told(steps(portfolio(HELD, orders=(stop(quantity="1.5"),)))) == [("send", "s1", "0.5")]
+    assert told(steps(portfolio(HELD, orders=(stop(quantity="2.4", filled="0.7"),)))) == [
+        ("send", "s1", "0.3")
+    ]
+
+
+def test_a_difference_too_small_for_an_order_is_let_be() -> None:
+    small = replace(HELD, quantity=Decimal("2.1"), stop=Decimal(90))
+    cheap = replace(small, stop=Decimal(20), target=Decimal(300))
+
+    assert told(steps(portfolio(small, orders=(stop(),)), price="200")) == [("open", "x1", "2.1")]
+    assert steps(portfolio(cheap, orders=(stop(),)), price="100") == []
+
+
+def test_a_stop_without_a_trace_counts_no_more_where_a_second_can_do_no_harm() -> None:
+    lost = stop(UNKNOWN)
+
+    assert told(steps(portfolio(HELD, orders=(lost,)), doubtful=(lost,))) == [("send", "s1", "2")]
+
+
+def test_a_short_is_protected_above() -> None:
+    short = position("-2", average_price="100", stop=Decimal(110), target=Decimal(80))
+
+    (step,) = steps(portfolio(short))
+
+    assert (step.request.side, step.request.price) == (Side.BUY, Decimal(110))
+    assert told(steps(portfolio(short), price="79")) == [("open", "x1", "2")]
+    assert told(steps(portfolio(short), price="111")) == [("open", "x1", "2")]
+
+
+# --- leaving ---
+
+
+def test_an_exit_waits_until_what_holds_the_funds_is_cancelled() -> None:
+    orders = (entry(PARTIAL), stop(), target(), leave())
+
+    assert told(steps(portfolio(HELD, orders=orders))) == [("cancel", "e", "2"), ("cancel", "s", "2")]
+    assert steps(portfolio(HELD, orders=(stop(UNKNOWN), leave()))) == []
+    assert told(steps(portfolio(HELD, orders=(target(), leave())))) == [("send", "x", "2")]
+
+
+def test_an_exit_does_not_wait_for_a_stop_that_is_nowhere() -> None:
+    lost = stop(UNKNOWN)
+
+    assert told(steps(portfolio(HELD, orders=(lost, leave())), doubtful=(lost,))) == [("send", "x", "2")]
+
+
+def test_an_exit_sells_what_is_held_in_whole_lots() -> None:
+    part = replace(HELD, quantity=Decimal("1.998"))
+
+    assert told(steps(portfolio(part, orders=(leave(),)))) == [("send", "x", "1.9")]
+
+
+@pytest.mark.parametrize("status", [ACCEPTED, PARTIAL, UNKNOWN])
+def test_while_an_exit_is_on_its_way_nothing_is_done(status: OrderStatus) -> None:
+    """Not even a stop is placed: it could lock what is being sold."""
+    assert steps(portfolio(HELD, orders=(leave(status),))) == []
+
+
+def test_a_second_exit_is_dropped_while_one_is_on_its_way() -> None:
+    second = replace(leave(), request=replace(leave().request, client_id="another"))
+
+    assert [step.act for step in steps(portfolio(HELD, orders=(leave(ACCEPTED), second)))] == [Act.DROP]
+
+
+def test_a_halt_that_flattens_makes_an_exit_without_waiting_for_a_bar() -> None:
+    flattening = RiskState(trading=TradingState.HALTED, flatten=True)
+    halted = RiskState(trading=TradingState.HALTED)
+
+    (step,) = steps(portfolio(HELD, orders=(stop(),)), None, risk=flattening)
+
+    assert (step.act, step.request.reason, step.request.leg) == (Act.OPEN, "halt", "x1")
+    assert steps(portfolio(HELD, orders=(stop(),)), risk=halted) == []
+
+
+def test_a_target_that_is_reached_closes() -> None:
+    assert steps(portfolio(HELD, orders=(stop(),)), "119.99") == []
+    (step,) = steps(portfolio(HELD, orders=(stop(),)), "120")
+    assert (step.act, step.request.reason) == (Act.OPEN, "target")
+
+
+def test_below_its_stop_a_position_without_one_is_closed_and_one_with_it_is_left_to_the_venue() -> None:
+    assert [step.request.reason for step in steps(portfolio(HELD), "90")] == ["stop"]
+    assert [step.request.reason for step in steps(portfolio(HELD, orders=(stop(UNKNOWN),)), "90")] == ["stop"]
+    assert steps(portfolio(HELD, orders=(stop(),)), "80") == []
+
+
+def test_a_position_whose_protection_the_venue_keeps_refusing_is_closed() -> None:
+    assert told(steps(portfolio(replace(HELD, refusals=1)))) == [("send", "s1", "2")]
+    (step,) = steps(portfolio(replace(HELD, refusals=2)))
+    assert (step.act, step.request.reason) == (Act.OPEN, "unprotected")
+
+
+# --- dust ---
+
+
+def test_what_is_too_little_to_be_sold_is_written_off_once_nothing_is_open() -> None:
+    rest = replace(HELD, quantity=Decimal("0.09"), realised=Decimal(190))
+
+    assert told(steps(portfolio(rest, orders=(stop(), target())))) == [
+        ("cancel", "s", "2"),
+        ("drop", "t", "2"),
+    ]
+    assert steps(portfolio(rest, orders=(stop(UNKNOWN),))) == []
+    assert told(steps(portfolio(rest))) == [("write off", "x1", "0.09")]
+
+
+def test_less_than_a_lot_was_never_worth_an_order() -> None:
+    assert told(steps(portfolio(replace(HELD, quantity=Decimal("0.09"))))) == [("write off", "x1", "0.09")]
+
+
+def test_a_small_rest_is_dust_by_its_worth_and_a_small_first_sale_is_tried() -> None:
+    small = replace(HELD, quantity=Decimal("0.1"), stop=Decimal(40), target=Decimal(200))
+    rest = replace(small, realised=Decimal(190))
+
+    assert told(steps(portfolio(rest), "99.9")) == [("write off", "x1", "0.1")]
+    assert told(steps(portfolio(rest), "100")) == [("send", "s1", "0.1")]
+    assert told(steps(portfolio(small), "50")) == [("send", "s1", "0.1")]
+    assert told(steps(portfolio(rest), None)) == [("send", "s1", "0.1")]
