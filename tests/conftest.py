@@ -121,3 +121,19 @@ def postgres_database(postgres_url: str) -> Iterator[str]:
         server.execute(f"CREATE DATABASE {name}")
         yield postgres_url.rpartition("/")[0] + f"/{name}"
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the suites measured: a test says it with `record_property("figure", ...)`."""
+    figures = [
+        str(value)
+        for kind in ("passed", "failed")
+        for report in terminalreporter.getreports(kind)
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == "figure"
+    ]
+    if figures:
+        terminalreporter.section("figures")
+        for line in sorted(figures):
+            terminalreporter.line(line)

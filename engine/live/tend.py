@@ -11,10 +11,8 @@ from configs.schema.settings import Settings
 from engine.core.accounting.ledger import dust_trade
 from engine.core.accounting.settle import order_record
 from engine.core.domain.errors import VenueDown
-from engine.core.domain.ids import record_id
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import Order, OrderStatus
-from engine.core.domain.records import IncidentRecord
 from engine.core.execution.protect import Act, Step, due
 from engine.live.holds import VENUE, Holds
 from engine.live.orders import OrderManager
@@ -185,11 +183,7 @@ class Tender:
     async def _write_off(self, step: Step) -> None:
         position = self._writer.state.portfolio.position(step.request.instrument)
         assert position is not None, "what is written off is held"
-        at = self._clock.now()
-        trade = dust_trade(position, at)
-        text = f"{trade.dust} {trade.instrument} is too little to be sold and was written off"
-        told = IncidentRecord(record_id("i", at, "dust", trade.trade), at, "dust", text, {}, None)
-        await self._writer.write([trade, told])
+        await self._writer.write([dust_trade(position, self._clock.now())])
 
     def _count_refusals(self, step: Step, status: OrderStatus) -> None:
         instrument = step.request.instrument

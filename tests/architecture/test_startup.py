@@ -43,6 +43,18 @@ def test_help_and_status_load_nothing_heavy(arguments: list[str], tmp_path: Path
     assert HEAVY & set(ended["modules"]) == set()
 
 
+def test_an_exchange_is_loaded_only_by_whoever_opens_it() -> None:
+    """The settings of every desk are read by code that may have to open one."""
+    code = "import sys, json, engine.venues.ccxt.broker; print(json.dumps(list(sys.modules)))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert HEAVY & set(json.loads(done.stdout)) == set()
+
+
 def test_importing_the_floors_loads_nothing_heavy() -> None:
     code = "import sys, json, configs, engine, engine.ports, explain, bot, jobs; print(json.dumps(list(sys.modules)))"
 

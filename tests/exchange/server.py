@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import ssl
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Self
@@ -50,6 +51,7 @@ class FakeExchange:
         seed: int = 7,
         moving: bool = False,
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.clock = clock or RealClock()
         self.offset_ms = 0
@@ -74,7 +76,8 @@ class FakeExchange:
         self._banned_until_ms = 0
         self._banned_at = 0.0
         self._minute, self._weight = 0, 0
-        self._port = port
+        self.used = 0  # by others at the same address
+        self._port, self._tls = port, tls
         self._closing = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
@@ -122,8 +125,8 @@ class FakeExchange:
         app.router.add_route("*", "/{api:(?:api/v3|sapi/v1)}/{path:.+}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -217,7 +220,7 @@ class FakeExchange:
         return web.Response()
 
     def _json(self, payload: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-        used = {"X-MBX-USED-WEIGHT-1M": str(self._weight)}
+        used = {"X-MBX-USED-WEIGHT-1M": str(self._weight + self.used)}
         return web.json_response(payload, status=status, headers=used | (headers or {}))
 
     def _process(self, request: web.Request, path: str, text: str, q: dict[str, str]) -> tuple[int, Any]:

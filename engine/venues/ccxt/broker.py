@@ -54,9 +54,8 @@ BPS = Decimal(10_000)
 class CcxtVenue:
     """Binance-style spot over REST. Keeps no orders: whoever asks says which, by the client id."""
 
-    def __init__(
-        self, settings: Settings, clock: Clock, keys: Keys, veto: Callable[[], str] = str, name: str = ""
-    ) -> None:
+    def __init__(self, settings: Settings, clock: Clock, keys: Keys, veto: Callable[[], str] = str) -> None:
+        """`veto` is asked immediately before anything leaves: a text is the reason not to, such as a lost lease."""
         venue = settings.venue
         self._instruments = tuple(instrument.name for instrument in settings.desk.instruments)
         self._names = {symbol_of(instrument): instrument for instrument in self._instruments}
@@ -66,8 +65,8 @@ class CcxtVenue:
         self._clock = clock
         self._rest = Rest(venue, clock, keys, veto)
         self._rules = RuleBook(self._rest, clock, self._instruments)
-        self._traits = Traits(name or venue.kind, False, venue.absent_after_s, venue.retry_exit_s)
-        self._client_ids: dict[int, str] = {}
+        self._traits = Traits(venue.kind, False, venue.absent_after_s, venue.retry_exit_s)
+        self._client_ids: dict[tuple[str, int], str] = {}
         self._fees: dict[str, Decimal] = {}
         self._worth: dict[str, tuple[float, Decimal]] = {}
 
@@ -83,7 +82,7 @@ class CcxtVenue:
         try:
             rules = await self._rules.of(order.instrument)
             sent = convert.order_parameters(order, rules, self._collar)
-        except (VenueDown, BadData) as error:
+        except (VenueDown, BadData, ArithmeticError) as error:
             return Submission(OrderStatus.EXPIRED, f"not sent: {error}")
         if isinstance(sent, str):
             return Submission(OrderStatus.REFUSED, f"not sent: {sent}")
@@ -96,6 +95,7 @@ class CcxtVenue:
             return self._declined(declined)
         except (VenueDown, BadData) as error:
             return Submission(OrderStatus.UNKNOWN, str(error))
+        self._remember_sender(answer)
         if answer.status == "REJECTED":
             return Submission(OrderStatus.REFUSED, "the venue rejected it", str(answer.order_id))
         return Submission(OrderStatus.ACCEPTED, venue_id=str(answer.order_id))
@@ -131,6 +131,7 @@ class CcxtVenue:
             raise
         try:
             found = convert.order_answer(told, order)
+            self._remember_sender(found)
             fills = await self._fills_of(found, order)
             return convert.sighting(found, fills)._replace(
                 reason="" if found.status in _PLAIN else found.status
@@ -143,7 +144,11 @@ class CcxtVenue:
         return ()
 
     async def account(self, since: datetime) -> Account:
-        """What is there: one answer for the balances, then orders and trades of each instrument."""
+        """What is there: one answer for the balances, then orders and trades of each instrument.
+
+        They are several requests: a trade that comes in between is among the trades and not in the balances. So a
+        difference means something only when it is there the second time, too.
+        """
         told = await self._rest.ask_again(ACCOUNT, {"omitZeroBalances": "true"})
         wanted = {asset for name in self._instruments for asset in convert.assets_of(name)}
         try:
@@ -173,7 +178,7 @@ class CcxtVenue:
 
     @property
     def denied(self) -> str:
-        """Why the venue last refused the key or its rights; empty once it takes it again."""
+        """Why the venue refused the key. It stands until a request of that kind, or `permissions`, says otherwise."""
         return self._rest.denied
 
     async def rules(self) -> dict[str, Rules]:
@@ -205,9 +210,12 @@ class CcxtVenue:
                 raise
             told = None
         try:
-            return convert.permissions(told, account)
+            may = convert.permissions(told, account)
         except BadData as error:
             raise VenueDown(str(error)) from None
+        if may.can_trade:
+            self._rest.trusted()
+        return may
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -256,14 +264,18 @@ class CcxtVenue:
 
     async def _client_id(self, trade: Trade) -> str:
         """Whose order it was. A stranger's id is told as it is."""
-        known = self._client_ids.get(trade.order_id)
+        known = self._client_ids.get((trade.symbol, trade.order_id))
         if known is None:
             told = await self._rest.ask_again(GET_ORDER, {"symbol": trade.symbol, "orderId": trade.order_id})
             order = convert.read(told, VenueOrder)
             if (order.symbol, order.order_id) != (trade.symbol, trade.order_id):
                 raise BadData(f"asked for order {trade.order_id}, the venue answered about {order.order_id}")
-            known = _remember(self._client_ids, trade.order_id, order.client_order_id)
+            known = self._remember_sender(order)
         return known
+
+    def _remember_sender(self, order: VenueOrder) -> str:
+        """The venue numbers orders for each symbol, and trades name only the number."""
+        return _remember(self._client_ids, (order.symbol, order.order_id), order.client_order_id)
 
     async def _open_orders(self) -> tuple[OpenOrder, ...]:
         if len(self._instruments) > ONE_BY_ONE:

@@ -130,11 +130,19 @@ def symbol_of(instrument: str) -> str:
 # --- Reading --------------------------------------------------------------------------------------
 
 
+def parsed(body: bytes) -> Any:
+    """The body as JSON: one value, whole, not too deep; else BadData."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise BadData("the venue's answer cannot be read") from None
+
+
 def read(payload: Any, kind: type[Kind]) -> Kind:
     """The payload as `kind`, every field of its type and within its bounds; else BadData."""
     try:
         return msgspec.convert(payload, kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
         raise BadData(f"the venue's answer is malformed: {printable(str(error))}") from None
 
 
@@ -238,6 +246,15 @@ class Permissions(NamedTuple):
     can_trade: bool
     can_withdraw: bool | None
     bound_to_address: bool | None
+
+    @property
+    def objection(self) -> str:
+        """Why nobody should trade real money with such a key; empty when nothing that was told speaks against it."""
+        if self.can_withdraw:
+            return "the key may withdraw: make one that may only trade"
+        if self.bound_to_address is False:
+            return "the key works from any address: bind it to this machine's"
+        return "" if self.can_trade else "the key or its account may not trade"
 
 
 def permissions(restrictions: Any | None, account: Any) -> Permissions:
@@ -364,9 +381,13 @@ def order_answer(payload: Any, request: OrderRequest) -> VenueOrder:
     return order
 
 
+class _Named(msgspec.Struct, frozen=True):
+    symbol: Annotated[str, Meta(max_length=64)]  # of another instrument, and those have names of all kinds
+
+
 def open_order(payload: Any, names: Mapping[str, str]) -> OpenOrder | None:
     """One order that rests there, None if it is in none of our instruments."""
-    name = names.get(payload["symbol"]) if isinstance(payload, dict) and "symbol" in payload else None
+    name = names.get(read(payload, _Named).symbol)
     if name is None:
         return None
     order = read(payload, VenueOrder)

@@ -10,6 +10,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +62,7 @@ class CcxtFeed:
         self._clock = clock
         self._rest = rest
         self._known: dict[str, deque[Bar]] = {name: deque(maxlen=MOST_BARS) for name in self._names}
+        self._clock_tried = -inf
         self._noted: dict[str, Bar] = {}
         self.counts: Counter[str] = Counter()
         """How often a candle was refused, revised after it was told, or late, and how often asking failed."""
@@ -142,7 +144,7 @@ class CcxtFeed:
                         return _Moments(found, newest)
                 elif target < latest and not failed:
                     return _Moments(found, target)  # a pause: nothing was traded all that time
-                if failed:
+                if failed and since is None:
                     raise failed[0]
                 raise _NotYet("a bar is still missing")
         raise VenueDown("asking without end has ended")
@@ -164,6 +166,7 @@ class CcxtFeed:
             "startTime": max(start_ms, 0),
             "limit": PAGE,
         }
+        await self._until_heard()
         now_ms = self._venue_ms() - self._delay_ms
         try:
             told = candles(await self._rest.ask(KLINES, asked), name, self._step_ms, now_ms)
@@ -203,17 +206,30 @@ class CcxtFeed:
 
     async def _until(self, ms: int) -> None:
         """Wait in short steps: a machine that slept, or a clock that was measured anew, changes how long."""
-        while (left_ms := ms - self._venue_ms()) > 0:  # noqa: ASYNC110 - nobody is there to set an event
+        while (left_ms := ms - self._venue_ms()) > 0:
+            await self._measure_clock_now_and_then()
             await asyncio.sleep(min(left_ms / 1000, self._poll_s))
 
+    async def _until_heard(self) -> None:
+        """Wait while the venue demands silence."""
+        budget = self._rest.budget
+        while (until := budget.silent_until) is not None:  # noqa: ASYNC110 - it ends by the clock alone
+            await asyncio.sleep(min(until - self._clock.monotonic(), self._poll_s))
+
     async def _measure_clock_now_and_then(self) -> None:
-        if self._rest.clock_age_s() >= CLOCK_S:
-            await self._rest.measure_clock()
+        """Seconds that nobody can set also stand still while a machine sleeps. A failure leaves what was known."""
+        age_s = min(self._rest.clock_age_s(), self._clock.monotonic() - self._clock_tried)
+        if age_s >= CLOCK_S and self._rest.budget.silent_until is None:
+            self._clock_tried = self._clock.monotonic()
+            try:
+                await self._rest.measure_clock()
+            except VenueDown as error:
+                self._count("failed", str(error))
 
     # --- Patience -----------------------------------------------------------------------------------
 
     def _patiently(self, attempts: int = 0) -> AsyncRetrying:
-        """Ask again after any failure: longer and longer apart, at random, and not while the venue demands silence."""
+        """Ask again after any failure, longer and longer apart, at random."""
         return AsyncRetrying(
             retry=retry_if_exception_type(VenueDown),
             stop=stop_after_attempt(attempts) if attempts else stop_never,
@@ -227,10 +243,8 @@ class CcxtFeed:
         if isinstance(error, _NotYet):
             return self._poll_s
         self._count("failed", str(error), logging.DEBUG if state.attempt_number > 1 else logging.WARNING)
-        silent = self._rest.budget.silent_until
         longest = max(LONGEST_WAIT_S, self._poll_s)
-        jittered = wait_random_exponential(multiplier=self._poll_s, max=longest, min=self._poll_s / 2)(state)
-        return jittered if silent is None else jittered + silent - self._clock.monotonic()
+        return wait_random_exponential(multiplier=self._poll_s, max=longest, min=self._poll_s / 2)(state)
 
     def _count(self, what: str, why: str, level: int = logging.WARNING) -> None:
         self.counts[what] += 1

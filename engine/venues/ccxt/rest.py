@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any, NamedTuple
 
-import msgspec
-
 from configs.schema.venue import VenueSettings
 from configs.secrets import Keys
 from engine.core.domain.errors import BadData, VenueDown
@@ -24,6 +22,7 @@ from engine.venues.ccxt.convert import (
     ServerTime,
     VenueError,
     Verdict,
+    parsed,
     printable,
     read,
 )
@@ -70,9 +69,8 @@ class Rest:
     def __init__(
         self, settings: VenueSettings, clock: Clock, keys: Keys | None, veto: Callable[[], str] = str
     ) -> None:
-        from engine.venues.ccxt.wire import (
-            Wire,
-        )  # ccxt takes half a second to import: only who trades waits for it
+        # ccxt takes half a second to import: only who opens an account waits for it.
+        from engine.venues.ccxt.wire import Wire
 
         self._clock = clock
         self._keys = keys or Keys("", "")
@@ -87,8 +85,17 @@ class Rest:
         )
         self.budget = Budget(settings.weight_per_minute, clock.monotonic)
         self._anchor: tuple[datetime, float] | None = None  # the venue's clock at a monotonic second of ours
-        self.denied = ""
-        """Why the venue last refused the key; empty while it takes it."""
+        self._clock_bound_s = settings.clock_bound_s
+        self._denied: dict[bool, str] = {}  # why the key was last refused: for orders, and for questions
+
+    @property
+    def denied(self) -> str:
+        """Why the venue refused the key, until it takes one of the same kind of request again; empty while it does."""
+        return self._denied.get(True, "") or self._denied.get(False, "")
+
+    def trusted(self) -> None:
+        """The venue itself says that the key may trade."""
+        self._denied.clear()
 
     def venue_now(self) -> datetime:
         """The venue's clock as last measured, carried on by seconds that nobody can set; ours until then."""
@@ -101,8 +108,11 @@ class Rest:
         """Seconds since the venue's clock was measured; infinite until it was."""
         return inf if self._anchor is None else self._clock.monotonic() - self._anchor[1]
 
-    async def measure_clock(self) -> Offset:
-        """Ask for the venue's time. The answer belongs to the middle of the round trip. VenueDown without one."""
+    async def measure_clock(self, *, at_any_rate: bool = False) -> Offset:
+        """Ask for the venue's time. The answer belongs to the middle of the round trip. VenueDown without one.
+
+        After a round trip so long that the answer may be further off than is allowed, an older measurement is kept.
+        """
         wall, start = self._clock.now(), self._clock.monotonic()
         told = await self.ask(TIME, {}, urgent=True)
         half = (self._clock.monotonic() - start) / 2
@@ -110,7 +120,8 @@ class Rest:
             there = from_epoch_ms(read(told, ServerTime).server_time)
         except BadData as error:
             raise VenueDown(str(error)) from None
-        self._anchor = (there, start + half)
+        if self._anchor is None or half <= self._clock_bound_s or at_any_rate:
+            self._anchor = (there, start + half)
         return Offset((there - wall).total_seconds() - half, half)
 
     async def ask(self, call: Call, parameters: dict[str, str | int], *, urgent: bool = False) -> Any:
@@ -144,30 +155,30 @@ class Rest:
             raise NeverSent(refused)
         signed = {"recvWindow": self._recv_window_ms} if call.signed else {}
         reply = await self._wire.call(call.method, {**parameters, **signed})
-        answer = self._understood(reply)
+        try:
+            answer = self._understood(reply)
+        except Declined as declined:
+            if declined.code in AUTH_CODES and declined.verdict is Verdict.REFUSED:
+                self._denied[call in (NEW_ORDER, CANCEL_ORDER)] = str(declined)
+            raise
         if call.signed:
-            self.denied = ""
+            self._denied.pop(call in (NEW_ORDER, CANCEL_ORDER), None)
         return answer
 
     def _understood(self, reply: Reply) -> Any:
         """The parsed body of a success; Declined with status and code, Unanswered for what cannot be read."""
         self._count(reply)
-        try:
-            payload = msgspec.json.decode(reply.body)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            payload = None
+        body = self._keys.redact_bytes(reply.body)  # a venue may echo what it was sent
         if reply.status == 200:
-            if payload is None:
-                raise Unanswered("the venue's answer cannot be read")
-            return payload
+            try:
+                return parsed(body)
+            except BadData as unreadable:
+                raise Unanswered(str(unreadable)) from None
         try:
-            error = read(payload, VenueError)
+            error = read(parsed(body), VenueError)
         except BadData:
             error = VenueError(0, "an answer that cannot be read")
-        declined = Declined(reply.status, error.code, self._keys.redact(printable(error.msg)))
-        if error.code in AUTH_CODES and declined.verdict is Verdict.REFUSED:
-            self.denied = str(declined)
-        raise declined
+        raise Declined(reply.status, error.code, printable(error.msg))
 
     def _count(self, reply: Reply) -> None:
         used = reply.headers.get("X-MBX-USED-WEIGHT-1M", "")
@@ -179,7 +190,7 @@ class Rest:
 
     async def _measure_again(self) -> None:
         try:
-            offset = await self.measure_clock()
+            offset = await self.measure_clock(at_any_rate=True)
         except VenueDown as error:
             _log.warning("the venue refused a time stamp, and its clock cannot be read: %s", error)
         else:

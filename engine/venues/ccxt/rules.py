@@ -12,7 +12,9 @@ from engine.venues.ccxt.rest import EXCHANGE_INFO, Rest
 FRESH_S = 900.0
 """Rules are never used for longer without being asked for again."""
 PROBE_S = 30.0
-"""How often a halted instrument, or a venue that gives no rules, is asked again."""
+"""How often a halted instrument, or rules that could not be read again, are asked for."""
+FIRST_PROBE_S = 3.0
+"""The same while there are no rules to go by at all."""
 
 
 class RuleBook:
@@ -50,8 +52,10 @@ class RuleBook:
         return moment is None or self._clock.monotonic() - moment >= seconds
 
     async def _refresh(self) -> None:
-        """Ask, but not in a storm: with older rules in hand, a failure is asked about again after half a minute."""
-        if self._rules and not self._older(self._tried_at, PROBE_S):
+        """Ask, but not in a storm: whatever failed a moment ago is not asked for again by every order."""
+        if not self._older(self._tried_at, PROBE_S if self._rules else FIRST_PROBE_S):
+            if not self._rules:
+                raise VenueDown("the venue's rules are not known, and were asked for only just now")
             return
         self._tried_at = self._clock.monotonic()
         symbols = msgspec.json.encode([symbol_of(name) for name in self._instruments]).decode()

@@ -80,7 +80,7 @@ class Wire(binance):
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._send(url, method, dict(headers or {}), body, connected)
-        except (OSError, aiohttp.ClientError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
+        except (OSError, aiohttp.ClientError, TimeoutError, ValueError, RuntimeError, EOFError) as error:
             # Neither the address, which holds the signature, nor the headers, which hold the key, are told.
             words = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
             if connected:
@@ -115,7 +115,7 @@ class Wire(binance):
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_note)
         trace.on_connection_reuseconn.append(_note)
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=16, keepalive_timeout=10),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeout_s),
@@ -123,6 +123,9 @@ class Wire(binance):
             max_line_size=8190,
             max_field_size=8190,
         )
+        # aiohttp would send a question or a cancel once more by itself when a kept connection breaks: unpaid, unseen.
+        session._retry_connection = False
+        return session
 
     async def close(self, clean_instance_data: bool = False) -> None:
         """Let go of the connections."""

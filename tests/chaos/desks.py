@@ -1,0 +1,330 @@
+"""A real desk in its own process, against an exchange in another, and the judgement by the exchange's own truth."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from engine.core.accounting.fold import DeskState, apply
+from engine.core.domain.order import OrderStatus, OrderType
+from engine.core.domain.portfolio import Portfolio
+from engine.core.domain.records import (
+    AccountRecord,
+    CommandRecord,
+    CycleRecord,
+    FillRecord,
+    IncidentRecord,
+    OrderRecord,
+    Record,
+    StartRecord,
+)
+from engine.store.journal import SqlJournal
+
+ROOT = Path(__file__).resolve().parents[2]
+CASH = "10000"
+PROFILE = """
+desk:
+  name: chaos
+  timeframe: 1s
+  currency: USDT
+  cash: "10000"
+  instruments:
+    - {{name: BTC/USDT, bars_per_year: 31536000}}
+    - {{name: ETH/USDT, bars_per_year: 31536000}}
+decision: {{confidence: 0.5, stop_atr: 2.0, target_atr: 2.0, max_bars: 4, cooldown_bars: 0, blocked_regimes: []}}
+sizing: {{kelly_fraction: 1.0, target_volatility: 2.0, max_weight: 0.2}}
+risk:
+  max_entries_per_instrument: 100000
+  max_daily_entries: 100000
+  max_daily_turnover: 100
+  max_consecutive_losses: 1000
+  max_drawdown: 0.9
+  max_daily_loss: 0.8
+  halt_daily_loss: 0.9
+  max_instrument_volatility: 100
+execution: {{entry_expires_s: 5}}
+venue:
+  kind: binance
+  base_url: {url}
+  poll_s: 0.2
+  reconcile_s: 5
+  request_timeout_s: 1.5
+  recv_window_ms: 2000
+  visibility_s: 3
+  bar_delay_s: 0.1
+  bar_grace_s: 1
+  weight_per_minute: 100000
+"""
+
+
+class Exchange:
+    """The exchange's process, and the strings to pull."""
+
+    def __init__(self, *more: str) -> None:
+        command = [sys.executable, "-m", "tests.exchange", "--moving", "--balance", f"USDT={CASH}"]
+        command += ["--price", "BTCUSDT=50000", "--price", "ETHUSDT=3000", *more]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        words = self.process.stdout.readline().split()
+        self.keys = dict(word.split("=", 1) for word in words)
+
+    def pull(self, what: str, **said: Any) -> Any:
+        """One string of the control page."""
+        request = urllib.request.Request(
+            f"{self.url}/_control/{what}",
+            data=json.dumps(said).encode() if said else None,
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read())
+
+    def stop(self) -> None:
+        """End the process, frozen or not."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        self.process.wait(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+class Desk:
+    """`whydesk run` as a process that can be killed, frozen and started again in the same home."""
+
+    def __init__(self, home: Path, exchange: Exchange) -> None:
+        self.home = home
+        self.exchange = exchange
+        self.profile = home / "chaos.yaml"
+        home.mkdir(parents=True, exist_ok=True)
+        self.profile.write_text(PROFILE.format(url=exchange.url))
+        self.process: subprocess.Popen[str] | None = None
+        self.log = home / "desk.log"
+
+    def start(self) -> None:
+        """Start it; what it says goes to a file."""
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "jobs", "run"),
+                    *("--profile", str(self.profile), "--home", str(self.home)),
+                ],
+                cwd=ROOT,
+                env=os.environ | self.exchange.keys,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                text=True,
+            )
+
+    def say(self, text: str) -> None:
+        """Type a line into its console; one that is dead does not hear it."""
+        assert self.process is not None and self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.write(f"{text}\n")
+            self.process.stdin.flush()
+
+    def kill(self) -> None:
+        """kill -9; nothing happens to one that is gone."""
+        assert self.process is not None
+        self.process.kill()
+        self._gone()
+
+    def _gone(self, seconds: float = 10) -> int:
+        assert self.process is not None and self.process.stdin is not None
+        code = self.process.wait(seconds)
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        return code
+
+    def send(self, number: signal.Signals) -> None:
+        """Any other signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def end(self) -> int:
+        """As an operator would: SIGTERM, and wait for what is under way."""
+        assert self.process is not None
+        if self.alive:
+            self.process.send_signal(signal.SIGTERM)
+        return self._gone(30)
+
+    def whydesk(self, *words: str) -> str:
+        """Another command on the same home, while it runs or not."""
+        said = subprocess.run(
+            [sys.executable, "-m", "jobs", *words, "--profile", str(self.profile), "--home", str(self.home)],
+            cwd=ROOT,
+            env=os.environ | self.exchange.keys,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert said.returncode == 0, said.stderr
+        return said.stdout
+
+    def records(self) -> list[Record]:
+        """The journal so far."""
+        with contextlib.closing(SqlJournal(self.home / "desk.sqlite3", read_only=True)) as journal:
+            return [stored.record for stored in journal.read()]
+
+    def state(self, records: list[Record] | None = None) -> DeskState:
+        """The whole fold."""
+        state = DeskState(portfolio=Portfolio(cash=Decimal(CASH)))
+        for record in records if records is not None else self.records():
+            state = apply(state, record)
+        return state
+
+    def wait_for(self, what: str, seconds: float, seen: Any) -> float:
+        """Until `seen(records)` is true; how long that took."""
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            with contextlib.suppress(Exception):
+                if seen(self.records()):
+                    return time.monotonic() - began
+            assert self.alive, f"the desk has ended: {self.log.read_text()[-2000:]}"
+            time.sleep(0.1)
+        raise AssertionError(f"not within {seconds} s: {what}\n{self.log.read_text()[-2000:]}")
+
+
+@contextlib.contextmanager
+def room(home: Path, *more: str) -> Iterator[Desk]:
+    """An exchange and a desk that is not started yet; both are gone afterwards."""
+    exchange = Exchange(*more)
+    desk = Desk(home, exchange)
+    try:
+        yield desk
+    finally:
+        if desk.process is not None:
+            desk.kill()
+        exchange.stop()
+
+
+def starts(records: list[Record]) -> int:
+    """How often the desk came up."""
+    return sum(isinstance(record, StartRecord) for record in records)
+
+
+def settle(desk: Desk, seconds: float = 40) -> float:
+    """Wait until nothing is unknown and the books are flat or covered, then end the desk; how long it took."""
+    desk.whydesk("kill", "the end of the test")
+    return desk.wait_for("a quiet desk", seconds, lambda records: _quiet(desk.state(records)))
+
+
+def _quiet(state: DeskState) -> bool:
+    orders = state.portfolio.orders
+    return (
+        state.risk.trading.value == "halted"
+        and "account" not in state.risk.holds
+        and not any(order.status is OrderStatus.UNKNOWN for order in orders)
+        and not any(order.request.type is OrderType.MARKET for order in orders)
+        and not uncovered(state)
+    )
+
+
+def uncovered(state: DeskState) -> list[str]:
+    """What is held without an order that would end it, with how much."""
+    guarded = {
+        order.request.instrument
+        for order in state.portfolio.orders
+        if order.request.reduce_only and order.status is not OrderStatus.INTENT
+    }
+    return [f"{p.quantity} {p.instrument}" for p in state.portfolio.positions if p.instrument not in guarded]
+
+
+class Judgement:
+    """What the exchange says against what the journal says. Every promise is an assertion with names."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.truth: dict[str, Any] = desk.exchange.pull("truth")
+        with contextlib.closing(SqlJournal(desk.home / "desk.sqlite3", read_only=True)) as journal:
+            walked = journal.verify(deep=True)
+            assert walked.chain_ok, walked.reason
+        self.records = desk.records()
+        self.state = desk.state(self.records)
+        self.ours = [order for order in self.truth["orders"] if order["who"] == "desk"]
+        self._no_order_twice()
+        self._nothing_without_intent()
+        self._every_fill_once()
+        self._nothing_hangs()
+        self._account_adds_up()
+        self._what_is_held_is_covered()
+
+    @property
+    def incidents(self) -> list[IncidentRecord]:
+        """What the desk wrote down as not normal."""
+        return [record for record in self.records if isinstance(record, IncidentRecord)]
+
+    def _no_order_twice(self) -> None:
+        ids = Counter(order["clientOrderId"] for order in self.ours)
+        assert [name for name, count in ids.items() if count > 1] == [], "an order was accepted twice"
+
+    def _nothing_without_intent(self) -> None:
+        written: set[str] = set()
+        for record in self.records:
+            if isinstance(record, CycleRecord):
+                written |= {order.client_id for order in record.result.orders}
+            elif isinstance(record, CommandRecord):
+                written |= {order.client_id for order in record.orders}
+            elif isinstance(record, OrderRecord):
+                written.add(record.request.client_id)
+        assert {order["clientOrderId"] for order in self.ours} <= written, "an order without an intent"
+
+    def _every_fill_once(self) -> None:
+        ids = {order["orderId"] for order in self.ours}
+        there = Counter(
+            f"{trade['symbol']}-{trade['id']}" for trade in self.truth["trades"] if trade["orderId"] in ids
+        )
+        here = Counter(record.fill.trade_id for record in self.records if isinstance(record, FillRecord))
+        assert there == here, f"fills differ: {(there - here) + (here - there)}"
+
+    def _nothing_hangs(self) -> None:
+        there = {
+            order["clientOrderId"] for order in self.ours if order["status"] in ("NEW", "PARTIALLY_FILLED")
+        }
+        here = {
+            order.request.client_id
+            for order in self.state.portfolio.orders
+            if order.status is not OrderStatus.INTENT
+        }
+        assert there == here, f"open there but not here or the reverse: {there ^ here}"
+
+    def _account_adds_up(self) -> None:
+        portfolio = self.state.portfolio
+        expected = {"USDT": portfolio.cash}
+        for position in portfolio.positions:
+            expected[position.instrument.partition("/")[0]] = position.quantity
+        for instrument, dust in portfolio.dust.items():
+            base = instrument.partition("/")[0]
+            expected[base] = expected.get(base, Decimal(0)) + dust
+        for asset, amount in portfolio.external.items():
+            expected[asset] = expected.get(asset, Decimal(0)) + amount
+        balances = {
+            each["asset"]: Decimal(each["free"]) + Decimal(each["locked"]) for each in self.truth["balances"]
+        }
+        for asset in ("USDT", "BTC", "ETH"):
+            there = balances.get(asset, Decimal(0))
+            assert abs(there - expected.get(asset, Decimal(0))) < Decimal(
+                "0.01" if asset == "USDT" else "1e-8"
+            ), f"{asset}: {there} there, {expected.get(asset, 0)} in the books"
+
+    def _what_is_held_is_covered(self) -> None:
+        assert uncovered(self.state) == [], "held without protection"
+
+
+def baselines(records: list[Record]) -> list[AccountRecord]:
+    """What was taken as external, and when."""
+    return [record for record in records if isinstance(record, AccountRecord)]
