@@ -152,8 +152,15 @@ class HaltRow(NamedTuple):
 class Lease(Protocol):
     """The right to be the one engine of a desk."""
 
-    def certain(self, for_s: float) -> bool:
-        """Whether nobody else can have taken it for so many seconds from now."""
+    @property
+    def token(self) -> int:
+        """Grows with every holder; what is written under an older one is refused. 0 where nobody can take over."""
+
+    def certain(self, for_s: float = 0.0) -> bool:
+        """Whether nobody else can have taken it for so many seconds from now. Read immediately before every send.
+
+        False does not say that somebody has: the store may only be out of reach.
+        """
 
 
 class StateStore(Protocol):

@@ -96,3 +96,15 @@ class HaltTable(Base):
     by: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
     version: Mapped[int] = mapped_column(BigInteger)
+
+
+class LeaseTable(Base):
+    """Who may act for each desk, until when by the database's clock. `token` grows with every holder, never back."""
+
+    __tablename__ = "leases"
+
+    desk: Mapped[str] = mapped_column(Text, primary_key=True)
+    holder: Mapped[str] = mapped_column(Text)
+    token: Mapped[int] = mapped_column(BigInteger)
+    since: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires: Mapped[datetime] = mapped_column(UTCDateTime)
