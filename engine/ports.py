@@ -163,6 +163,19 @@ class Lease(Protocol):
         """
 
 
+class Inbox(Protocol):
+    """Commands from other processes for the engine that runs."""
+
+    def waiting(self) -> tuple[Command, ...]:
+        """What nobody has answered yet, oldest first."""
+
+    def answer(self, command: Command, outcome: Outcome, at: datetime) -> None:
+        """Say what came of it, after it has been carried out and recorded."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
 class StateStore(Protocol):
     """What must outlive the process beside the journal: the halt."""
 

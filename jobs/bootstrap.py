@@ -28,8 +28,9 @@ from engine.live.supervise import Keeper
 from engine.live.tend import Tender
 from engine.live.windows import Windows
 from engine.live.writer import Writer
-from engine.ports import Clock, Feed, Lease, Predictor, Venue
+from engine.ports import Clock, Feed, Inbox, Lease, Predictor, Venue
 from engine.store.anchors import Anchors
+from engine.store.inbox import SqlInbox
 from engine.store.journal import SqlJournal
 from engine.store.lease import Fence, UntilSent
 from engine.store.models import ModelFolder
@@ -64,12 +65,15 @@ class Engine(NamedTuple):
     reconciler: Reconciler
     keeper: Keeper
     lease: Lease | None = None
+    inbox: Inbox | None = None
     objection: str = ""
 
     def close(self) -> None:
         """Drain the writer and let go of the files."""
         self.journal.close()
         self.store.close()
+        if self.inbox is not None:
+            self.inbox.close()
 
 
 class Outside(NamedTuple):
@@ -82,6 +86,7 @@ class Outside(NamedTuple):
     predictor: Predictor
     venue: Venue | None = None
     lease: Lease | None = None
+    inbox: Inbox | None = None
 
 
 async def open_engine(
@@ -125,7 +130,10 @@ async def open_engine(
         objection = object_now()
         if objection:  # before anything is sent again that had no answer
             store.set_halt(TradingState.HALTED, AUDIT, objection, clock.now())
-        outside = Outside(journal, store, feed, clock, predictor, venue, lease)
+        inbox = SqlInbox(home.store(settings), settings.desk.name) if patient else None
+        if inbox is not None:
+            opened.callback(inbox.close)
+        outside = Outside(journal, store, feed, clock, predictor, venue, lease, inbox)
         engine = await assemble(
             outside, settings, pace=pace, after=after, first_bar=first_bar, patient=patient
         )
@@ -151,7 +159,7 @@ async def assemble(
     patient: bool = False,
 ) -> Engine:
     """Recover from what the journal says, ask the venue, and put the desk together."""
-    journal, store, feed, clock, predictor, venue, lease = outside
+    journal, store, feed, clock, predictor, venue, lease, inbox = outside
     recovered = rebuild(journal, settings)
     refuse_unfed(recovered.state, settings)
     bus = Bus()
@@ -193,8 +201,11 @@ async def assemble(
         recovered_records=recovered.records_read,
         repaired=tuple(repaired),
         reconciler=reconciler,
-        keeper=Keeper(desk, control, writer, venue, tender, reconciler, holds, outage, settings, clock),
+        keeper=Keeper(
+            desk, control, writer, venue, tender, reconciler, holds, outage, inbox, settings, clock
+        ),
         lease=lease,
+        inbox=inbox,
     )
 
 

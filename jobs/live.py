@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from bot.app import Bot
 from configs.schema.settings import Settings
 from configs.secrets import load_keys
-from engine.core.domain.errors import BadSettings, Refused, VenueDown
+from engine.core.domain.errors import BadInput, BadSettings, Refused, VenueDown
 from engine.core.domain.records import CycleRecord
 from engine.core.pipeline import NEED
 from engine.live.supervise import supervise
@@ -44,6 +44,12 @@ def main(root: Path, settings: Settings, *, chat: bool, as_json: bool, standby: 
     """Run until a signal comes, then say what was done."""
     if not settings.desk.instruments:
         raise BadSettings("desk.instruments is empty: name at least one, such as BTC/USDT")
+    odd = [name for name in _names(settings) if "/" not in name]
+    if odd:
+        raise BadInput(
+            f"no live bars of {', '.join(odd)}: an exchange trades names such as BTC/{settings.desk.currency};"
+            " for recorded bars, expected --replay FILE"
+        )
     home = Home(root)
     with acting(home, settings, standby=standby) as held:
         result = asyncio.run(run_live(home, settings, tell, held, chat=chat))

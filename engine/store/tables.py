@@ -108,3 +108,16 @@ class LeaseTable(Base):
     token: Mapped[int] = mapped_column(BigInteger)
     since: Mapped[datetime] = mapped_column(UTCDateTime)
     expires: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class InboxTable(Base):
+    """Commands for the engine of each desk, and what came of them; null while nobody has answered."""
+
+    __tablename__ = "inbox"
+
+    desk: Mapped[str] = mapped_column(Text, primary_key=True)
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    command: Mapped[bytes] = mapped_column(LargeBinary)
+    outcome: Mapped[bytes | None] = mapped_column(LargeBinary)
