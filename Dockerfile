@@ -3,8 +3,9 @@
 FROM python:3.11-slim-bookworm AS build
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-# `demo` brings learning and the demo's data; `postgres` the drivers for a desk whose store is a server.
-ARG EXTRAS=demo,postgres
+# `demo` brings learning and the demo's data, `live` what speaks to exchanges, `postgres` the drivers for a desk whose
+# store is a server.
+ARG EXTRAS=demo,live,postgres
 
 RUN python -m venv /opt/whydesk
 WORKDIR /src

@@ -21,6 +21,7 @@ from engine.live.desk import LiveDesk
 from engine.live.holds import Holds
 from engine.live.loop import Loop, Moment
 from engine.live.orders import OrderManager
+from engine.live.outage import Outage
 from engine.live.reconcile import Reconciler
 from engine.live.recover import rebuild, repair_orders
 from engine.live.supervise import Keeper
@@ -95,12 +96,14 @@ async def open_engine(
     venue: Venue | None = None,
     lease: Lease | None = None,
     anchors: Anchors | None = None,
+    patient: bool = False,
     durability: Durability = "FULL",
     deadline_ms: int | None = None,
 ) -> Engine:
     """Recover, reconcile, and be ready to run. The caller holds the lock of the home, and the lease.
 
-    Without a venue the desk trades on paper. It goes on where its journal stopped, or at `first_bar` if that is later.
+    Without a venue the desk trades on paper. A `patient` one outlasts a journal that takes nothing for a while. It
+    goes on where its journal stopped, or at `first_bar` if that is later.
     A journal that does not fit its `anchors` comes up halted.
     """
     predictor = open_predictor(home, settings, deadline_ms)
@@ -123,7 +126,9 @@ async def open_engine(
         if objection:  # before anything is sent again that had no answer
             store.set_halt(TradingState.HALTED, AUDIT, objection, clock.now())
         outside = Outside(journal, store, feed, clock, predictor, venue, lease)
-        engine = await assemble(outside, settings, pace=pace, after=after, first_bar=first_bar)
+        engine = await assemble(
+            outside, settings, pace=pace, after=after, first_bar=first_bar, patient=patient
+        )
         if objection:
             at = max([clock.now(), first_bar, *engine.writer.state.last_bars.values()])
             await engine.writer.write([audit_incident(objection, at)])
@@ -143,6 +148,7 @@ async def assemble(
     pace: Callable[[datetime], Awaitable[None]],
     after: Moment,
     first_bar: datetime,
+    patient: bool = False,
 ) -> Engine:
     """Recover from what the journal says, ask the venue, and put the desk together."""
     journal, store, feed, clock, predictor, venue, lease = outside
@@ -162,7 +168,8 @@ async def assemble(
     await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
     repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
     identity = Identity(settings, settings_hash(settings), code_version())
-    control = Control(writer, journal, store, orders, clock, identity)
+    outage = Outage(writer, orders, clock) if patient else None
+    control = Control(writer, journal, store, orders, clock, identity, reconciler.accept)
     desk = LiveDesk(writer, control, bus)
     parts = Parts(
         identity=identity,
@@ -176,7 +183,7 @@ async def assemble(
         clock=clock,
     )
     return Engine(
-        loop=Loop(feed, parts, desk, control, pace, after, first_bar),
+        loop=Loop(feed, parts, desk, control, pace, after, first_bar, outage),
         desk=desk,
         journal=journal,
         store=store,
@@ -186,7 +193,7 @@ async def assemble(
         recovered_records=recovered.records_read,
         repaired=tuple(repaired),
         reconciler=reconciler,
-        keeper=Keeper(desk, control, writer, venue, tender, reconciler, holds, settings, clock),
+        keeper=Keeper(desk, control, writer, venue, tender, reconciler, holds, outage, settings, clock),
         lease=lease,
     )
 

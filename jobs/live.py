@@ -85,6 +85,7 @@ async def run_live(
             pace=at_once,
             after=after,
             first_bar=clock.now(),
+            patient=True,
             venue=market.venue,
             lease=held,
             anchors=anchors,

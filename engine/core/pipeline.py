@@ -140,7 +140,7 @@ def decide_wish(
     return CycleRecord.of(inputs, decide(inputs), identity.settings_hash, identity.code_version)
 
 
-class _Look(msgspec.Struct, frozen=True):
+class _Look(msgspec.Struct, frozen=True, gc=False):
     """The inputs, and what every path through the decision needs of them. `atr` is in price units."""
 
     inputs: CycleInputs

@@ -1,11 +1,13 @@
 """Commands carried out: the halt row first, then the record, then what the venue must hear of."""
 
+import contextlib
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
 from msgspec.structs import replace
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
-from engine.core.domain.errors import StoreFailed
+from engine.core.domain.errors import StoreFailed, VenueDown
 from engine.core.domain.ids import digest, time36
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import OrderRequest, Side
@@ -16,6 +18,7 @@ from engine.core.risk.breakers import incident_of
 from engine.core.risk.killswitch import next_state, switched
 from engine.core.risk.system import RANK
 from engine.live.breaker import announce
+from engine.live.holds import ACCOUNT
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, HaltRow, Journal, StateStore
@@ -39,13 +42,16 @@ class Control:
         orders: OrderManager,
         clock: Clock,
         identity: Identity,
+        accept: Callable[[str], Awaitable[object]] | None = None,
     ) -> None:
+        """`accept` takes what does not add up in the venue's account as somebody's, by whose word."""
         self._writer = writer
         self._journal = journal
         self._store = store
         self._orders = orders
         self._clock = clock
         self._identity = identity
+        self._accept = accept
         self._row = store.halt()
         self._braked: dict[str, HaltRow] = {}  # kills whose row is written and whose turn has not come yet
 
@@ -105,6 +111,14 @@ class Control:
         flatten = risk.flatten and kind is CommandKind.KILL
         changed = self._switched(risk, row.state, command, flatten=flatten)
         await self._record(command, True, f"the desk is {row.state}", changed)
+        if kind is CommandKind.RESUME:
+            await self._accept_account(row.by)
+
+    async def _accept_account(self, by: str) -> None:
+        """Whoever resumes a desk whose account does not add up has looked at it, and says that the rest is theirs."""
+        if self._accept is not None and ACCOUNT in self._writer.state.risk.holds:
+            with contextlib.suppress(VenueDown):  # then the hold stands, and can be resumed from again
+                await self._accept(by)
 
     async def _finish_breaker(self) -> None:
         """After a crash between the decision that tripped it and the halt row."""
@@ -121,7 +135,14 @@ class Control:
             risk.flatten and command.kind is not CommandKind.RESUME
         )
         changed = self._switched(risk, state, command, flatten=flatten)
-        record = await self._record(command, True, SAID[command.kind, state], changed)
+        try:
+            record = await self._record(command, True, SAID[command.kind, state], changed)
+        except StoreFailed:
+            if state is TradingState.HALTED:  # the halt stands in its row; what it is for needs no record
+                await self._orders.cancel_unrecorded()
+            raise
+        if command.kind is CommandKind.RESUME:
+            await self._accept_account(command.by)
         cancelled = await self._after_switch(state, command.reason)
         closing = await self._flatten(command) if command.kind is CommandKind.FLATTEN else 0
         return Outcome(True, _with_counts(record.text, cancelled, closing), record.id)

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
+from engine.core.domain.market import Bar
 from engine.core.domain.records import CycleRecord
 from engine.live.control import Control
 from engine.live.cycle import Parts, run_moment
 from engine.live.desk import LiveDesk
+from engine.live.outage import Outage
 from engine.ports import Feed
 
 Pace = Callable[[datetime], Awaitable[None]]
@@ -18,7 +20,8 @@ class Loop:
     """Takes bars from the feed, one moment at a time, until the feed ends or `stop` is called.
 
     `pace` waits until the desk's clock has reached a bar; `after` is told what each moment decided. Bars before
-    `begin` are not looked at any more: what was missed while the desk was down is not traded late.
+    `begin` are not looked at any more: what was missed while the desk was down is not traded late. With an `outage`
+    the loop goes on past a journal that takes nothing; without one it ends.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class Loop:
         pace: Pace,
         after: Moment,
         begin: datetime,
+        outage: Outage | None = None,
     ) -> None:
         self._feed = feed
         self._parts = parts
@@ -38,6 +42,7 @@ class Loop:
         self._pace = pace
         self._after = after
         self._begin = begin
+        self._outage = outage
         self._stopping = asyncio.Event()
         self.moments = 0
 
@@ -61,8 +66,18 @@ class Loop:
             if self._stopping.is_set():
                 return
             async with self._desk.turn:
-                self._parts.orders.check()
-                await self._control.adopt_row()
-                records = await run_moment(bars, self._parts)
-            self.moments += 1
-            await self._after(records)
+                records = await self._moment(bars)
+            if records is not None:
+                self.moments += 1
+                await self._after(records)
+
+    async def _moment(self, bars: Sequence[Bar]) -> Sequence[CycleRecord] | None:
+        """What was decided; None for a moment that could not be written down and was let pass."""
+        if self._outage is None:
+            return await self._decide(bars)
+        return await self._outage.outlast(lambda: self._decide(bars))
+
+    async def _decide(self, bars: Sequence[Bar]) -> Sequence[CycleRecord]:
+        self._parts.orders.check()
+        await self._control.adopt_row()
+        return await run_moment(bars, self._parts)

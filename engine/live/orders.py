@@ -89,6 +89,12 @@ class OrderManager:
         ]
         return sum([await self.cancel(request, why) for request in adding])
 
+    async def cancel_unrecorded(self) -> None:
+        """The same when nothing can be written down: what became of them is looked up once it can."""
+        for order in self._writer.state.portfolio.orders:
+            if not order.request.reduce_only:
+                await self._asked(self._venue.cancel(order.request))
+
     async def cancel(self, request: OrderRequest, why: str) -> bool:
         """End one order. What it filled before it ended is booked first; True when it is certainly over."""
         known = self._writer.state.portfolio.order(request.client_id)

@@ -16,6 +16,7 @@ from engine.core.domain.errors import VenueDown
 from engine.live.control import Control
 from engine.live.desk import LiveDesk
 from engine.live.holds import ACCOUNT, CLOCK, DATA, Holds
+from engine.live.outage import Outage
 from engine.live.reconcile import Reconciler
 from engine.live.tend import PATIENCE, Tender
 from engine.live.writer import Writer
@@ -39,6 +40,7 @@ class Keeper:
         tender: Tender,
         reconciler: Reconciler,
         holds: Holds,
+        outage: Outage | None,
         settings: Settings,
         clock: Clock,
     ) -> None:
@@ -49,6 +51,7 @@ class Keeper:
         self._tender = tender
         self._reconciler = reconciler
         self._holds = holds
+        self._outage = outage
         self._settings = settings
         self._clock = clock
         self._unread = 0
@@ -59,16 +62,27 @@ class Keeper:
         """What is to run, by name."""
         venue = self._settings.venue
         own: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "tend": lambda: every(venue.poll_s, self.tend),
-            "data": lambda: every(venue.poll_s, self.check_data),
+            "tend": lambda: every(venue.poll_s, self._outlasting(self.tend)),
+            "data": lambda: every(venue.poll_s, self._outlasting(self.check_data)),
             "lag": lambda: every(LAG_EVERY_S, self.measure_lag),
         }
         if not self._venue.traits.absent_after_s:
             return own  # it is part of this process: there is nothing to compare it with
         return own | {
-            "reconcile": lambda: every(venue.reconcile_s, self.reconcile),
-            "clock": lambda: every(venue.reconcile_s, self.check_clock),
+            "reconcile": lambda: every(venue.reconcile_s, self._outlasting(self.reconcile)),
+            "clock": lambda: every(venue.reconcile_s, self._outlasting(self.check_clock)),
         }
+
+    def _outlasting(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """The work, which a journal that takes nothing for a while does not end."""
+        outage = self._outage
+        if outage is None:
+            return work
+
+        async def outlasted() -> None:
+            await outage.outlast(work)
+
+        return outlasted
 
     async def tend(self) -> None:
         """Take over a halt from elsewhere, ask after open orders and take the steps that are due."""

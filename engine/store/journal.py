@@ -27,7 +27,7 @@ import msgspec
 
 from engine.core.domain.errors import BadInput, Fenced, Impossible, StoreFailed, WhydeskError
 from engine.core.domain.ids import epoch_ms
-from engine.core.domain.records import Columns, Record, columns, decode, encode
+from engine.core.domain.records import Columns, Record, columns, decode, encode, readable
 from engine.ports import StoredRecord, Verification
 from engine.store.audit import GENESIS, Walk, leaf, link, walk
 from engine.store.driver import (
@@ -137,7 +137,7 @@ def chain(
                 found = known[entry.id] = (*head, entry.payload)
                 fresh.append(entry.id)
                 rows.append((head.sequence, entry.id, entry.at_ms, *entry.filters, head.link, entry.payload))
-            elif found[2] != entry.payload:
+            elif not _holds(found[2], entry):
                 head = start
                 del rows[added:]
                 for record_id in fresh:
@@ -148,6 +148,15 @@ def chain(
         else:
             answers.append(tuple(stored))
     return head, rows, answers
+
+
+def _holds(payload: bytes, entry: _Entry) -> bool:
+    """Whether these stored bytes are this record. They may be in JSON, as a record was first kept."""
+    if payload == entry.payload:
+        return True
+    with contextlib.suppress(*_UNREADABLE):
+        return decode(payload) == entry.record
+    return False
 
 
 class SqlJournal:
@@ -371,10 +380,9 @@ class SqlJournal:
         return map(_record, self._rows(first, last))
 
     def export(self, first: int = 1, last: int | None = None) -> Iterator[dict[str, Any]]:
-        """The records as plain JSON values, one a line: number, id, link, and the record as it was hashed."""
-        for sequence, hashed, payload in self._rows(first, last):
-            record = msgspec.json.decode(payload)
-            yield {"sequence": sequence, "id": record["id"], "hash": hashed.hex(), "record": record}
+        """The records as plain JSON values, one a line: number, id, link, and the record with all its names."""
+        for sequence, hashed, record in self.read(first, last):
+            yield {"sequence": sequence, "id": record.id, "hash": hashed, "record": readable(record)}
 
     def _rows(self, first: int, last: int | None) -> Iterator[tuple[int, bytes, bytes]]:
         end = self.count() if last is None else last

@@ -47,6 +47,7 @@ risk:
   max_daily_entries: 100000
   max_daily_turnover: 100
   max_consecutive_losses: 1000
+  max_unknown_orders: 4
   max_drawdown: 0.9
   max_daily_loss: 0.8
   halt_daily_loss: 0.9

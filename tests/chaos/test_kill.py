@@ -36,7 +36,7 @@ def live_for(desk: Desk, seconds: float, chance: random.Random) -> None:
         name = chance.choice(("BTC/USDT", "ETH/USDT"))
         amount = chance.randint(50, 900)
         desk.say(chance.choice((f"/buy {name} {amount} USDT",) * 3 + (f"/sell {name}", "/fx all")))
-        time.sleep(min(0.25, max(0.0, until - time.monotonic())))
+        time.sleep(min(0.15, max(0.0, until - time.monotonic())))
 
 
 @pytest.mark.slow
@@ -53,7 +53,7 @@ def test_e4_killed_again_and_again_a_desk_loses_and_doubles_nothing(
         for fault in LOST_ANSWERS:
             desk.exchange.pull("fault", count=1_000_000, **fault)
         for _ in range(CYCLES // DESKS):
-            live_for(desk, chance.uniform(0.2, 4.0), chance)
+            live_for(desk, chance.uniform(0.5, 4.0), chance)
             desk.kill()
             before, began = starts(desk.records()), time.monotonic()
             desk.start()

@@ -355,6 +355,17 @@ async def test_c2_a_wall_clock_that_is_set_back_repeats_no_bar(world: World) -> 
     assert (await asyncio.wait_for(next_bar, 5))[0].end == NOON + 2 * HOUR
 
 
+async def test_a_desk_that_was_away_is_told_what_it_missed_though_it_is_history_already(world: World) -> None:
+    world.clock.advance(5 * 3600 + 2)
+    await world.feed.load(world.clock.now(), 20)
+
+    told = await world.take(world.feed.stream(NOON), 5)
+
+    assert told == [(NOON + hours * HOUR, [BTC, ETH]) for hours in range(1, 6)]
+    assert world.feed.history(BTC, NOON + 6 * HOUR, 30).size == 20, "each bar once"
+    assert not world.feed.counts
+
+
 async def test_without_a_beginning_the_next_close_is_the_first(world: World) -> None:
     world.clock.advance(600)
     stream = world.feed.stream(None)

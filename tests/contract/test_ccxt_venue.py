@@ -167,7 +167,7 @@ async def test_a_fee_in_a_third_asset_is_told_at_the_venues_price_of_it(
 async def test_a_fee_that_cannot_be_converted_is_estimated_and_that_is_said(
     venue: CcxtVenue, exchange: FakeExchange, caplog: pytest.LogCaptureFixture
 ) -> None:
-    exchange.books.fee_asset = "XYZ"
+    exchange.books.fee_asset, exchange.books.free["XYZ"] = "XYZ", Decimal(100)
     order = buy("0.1")
     await venue.submit(order)
 

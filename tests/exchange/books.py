@@ -190,15 +190,13 @@ class Books:
         reserved = self._reserve(order, lot)
         self.locked[pays] = self.locked.get(pays, ZERO) - reserved
         self.free[pays] = self.free.get(pays, ZERO) + reserved - paid
-        if self.fee_asset:
-            worth = self.prices.get(self.fee_asset + rules.quote)
-            commission = (lot * price * self.fee / (worth.at(now) if worth else Decimal(1))).quantize(
-                Decimal("1e-8")
-            )
-            asset = self.fee_asset
-            self.free[asset] = self.free.get(asset, ZERO) - commission
-        else:
-            commission, asset = (got * self.fee).quantize(Decimal("1e-8")), gets
+        commission, asset = (got * self.fee).quantize(Decimal("1e-8")), gets
+        worth = self.prices.get(self.fee_asset + rules.quote)
+        third = (lot * price * self.fee / (worth.at(now) if worth else 1)).quantize(Decimal("1e-8"))
+        if self.fee_asset and self.free.get(self.fee_asset, ZERO) >= third:
+            commission, asset = third, self.fee_asset
+            self.free[asset] -= third
+        else:  # as at Binance, also when there is not enough of the third asset
             got -= commission
         self.free[gets] = self.free.get(gets, ZERO) + got
         order.done += lot

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from engine.core.domain.errors import StoreFailed
@@ -206,7 +207,7 @@ def test_the_first_record_that_a_damaged_page_took_is_named(tmp_path: Path) -> N
             IncidentRecord(f"i-{number}", NOW, "", "x" * 3000, {}, None) for number in range(1, 51)
         )
     content = path.read_bytes()
-    page = content.index(b'"id":"i-20"') // 4096 * 4096
+    page = content.index(msgspec.msgpack.encode("id") + msgspec.msgpack.encode("i-20")) // 4096 * 4096
     path.write_bytes(content[:page] + b"\xff" * 4096 + content[page + 4096 :])
 
     seen = verify(path)

@@ -16,7 +16,7 @@ from configs.schema.risk import RiskSettings
 from configs.schema.settings import Settings
 from engine.backtest.replay import run
 from engine.core.domain.order import Side
-from engine.core.domain.records import CycleRecord, OutcomeKind, Record, StartRecord, encode
+from engine.core.domain.records import CycleRecord, OutcomeKind, Record, StartRecord, readable
 from engine.core.domain.risk import TradingState
 from tests.desks import trending_bars
 
@@ -71,7 +71,7 @@ def main() -> None:
     for old in CYCLES.glob("*.json"):
         old.unlink()
     for name, record in kept.items():
-        text = msgspec.json.format(encode(record).decode(), indent=1)
+        text = msgspec.json.format(msgspec.json.encode(readable(record)).decode(), indent=1)
         (CYCLES / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     print(*sorted(kept), sep="\n")
 

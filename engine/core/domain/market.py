@@ -18,7 +18,7 @@ else:
     Floats = Ints = Any  # whoever only asks for the desk's state need not wait for numpy
 
 
-class Bar(msgspec.Struct, frozen=True):
+class Bar(msgspec.Struct, frozen=True, gc=False):
     """One closed candle. `end` is the moment it became known (UTC)."""
 
     instrument: str
@@ -72,7 +72,7 @@ class BarArrays(NamedTuple):
         )
 
 
-class QualityIssue(msgspec.Struct, frozen=True):
+class QualityIssue(msgspec.Struct, frozen=True, gc=False):
     """One thing wrong with one bar: the kind, what was seen, and one line for people."""
 
     kind: str

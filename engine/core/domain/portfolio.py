@@ -8,7 +8,7 @@ import msgspec
 from engine.core.domain.order import Order, Side
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """One open position. `quantity` is signed; `trade` is the id that its whole life is filed under.
 
     `stop`, `target` and `expires_bars` were fixed at entry; `best` is the best close since. `entered` and
@@ -45,7 +45,7 @@ class Position(msgspec.Struct, frozen=True):
         return Side.BUY if self.quantity > 0 else Side.SELL
 
 
-class EntryPlan(msgspec.Struct, frozen=True):
+class EntryPlan(msgspec.Struct, frozen=True, gc=False):
     """What an entry that is still on its way will become: the geometry and the votes of its decision."""
 
     stop: Decimal
@@ -54,7 +54,7 @@ class EntryPlan(msgspec.Struct, frozen=True):
     votes: dict[str, float]
 
 
-class Portfolio(msgspec.Struct, frozen=True):
+class Portfolio(msgspec.Struct, frozen=True, gc=False):
     """Balances, positions and open orders.
 
     `marks` is the last price of every instrument and `marked_at` the bar it came from, so that a bar that is

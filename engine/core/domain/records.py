@@ -19,8 +19,8 @@ from engine.core.domain.market import Bar, QualityIssue
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, Side
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.regime import RegimeEstimate
-from engine.core.domain.risk import Check, NearMiss, Review, RiskState, Size
-from engine.core.domain.signal import Forecast, Prediction, Signal
+from engine.core.domain.risk import Check, NearMiss, Review, RiskState, Size, SizingStep
+from engine.core.domain.signal import Forecast, Prediction, Signal, Vote
 
 
 class OutcomeKind(StrEnum):
@@ -34,7 +34,7 @@ class OutcomeKind(StrEnum):
     NO_SIGNAL = "no_signal"
 
 
-class Observation(msgspec.Struct, frozen=True):
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """What can be said about the market without asking anyone.
 
     `features` is empty until `have` bars reach `need`; names and definitions are those of `feature_set`.
@@ -51,7 +51,7 @@ class Observation(msgspec.Struct, frozen=True):
     regime: RegimeEstimate | None
 
 
-class ModelEvidence(msgspec.Struct, frozen=True, gc=False):
+class ModelEvidence(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What the ensemble knows of one voter: its weight, and its discounted right and wrong calls."""
 
     weight: float
@@ -60,7 +60,7 @@ class ModelEvidence(msgspec.Struct, frozen=True, gc=False):
     last_score: float
 
 
-class EnsembleState(msgspec.Struct, frozen=True):
+class EnsembleState(msgspec.Struct, frozen=True, gc=False):
     """Weights and posteriors as values, one state an instrument.
 
     `edge` and `edge_square` are the recency-weighted mean and mean square of the return of holding, for one bar,
@@ -75,7 +75,7 @@ class EnsembleState(msgspec.Struct, frozen=True):
     edge_bars: float = 0.0
 
 
-class Proposal(msgspec.Struct, frozen=True):
+class Proposal(msgspec.Struct, frozen=True, gc=False):
     """What the desk would do before size and risk have spoken.
 
     `action` is enter, exit or none; `reason` a word of the handbook's list (signal, stop, target, trailing,
@@ -90,7 +90,7 @@ class Proposal(msgspec.Struct, frozen=True):
     max_bars: int = 0
 
 
-class Wish(msgspec.Struct, frozen=True):
+class Wish(msgspec.Struct, frozen=True, gc=False):
     """A person's wish to enter: how much in units or in the account's currency, or neither: then the desk sizes it."""
 
     side: Side
@@ -101,7 +101,7 @@ class Wish(msgspec.Struct, frozen=True):
     reason: str
 
 
-class CycleInputs(msgspec.Struct, frozen=True):
+class CycleInputs(msgspec.Struct, frozen=True, gc=False):
     """Everything `decide` may look at. The record holds all of it but the settings, which it names by hash."""
 
     decision: str
@@ -117,7 +117,7 @@ class CycleInputs(msgspec.Struct, frozen=True):
     wish: Wish | None = None
 
 
-class CycleResult(msgspec.Struct, frozen=True):
+class CycleResult(msgspec.Struct, frozen=True, gc=False):
     """What was decided and why: everything that "why" will ever need.
 
     `exits` are the reasons to leave that were looked at, of an open position: passed means stay. For a decision
@@ -139,7 +139,7 @@ class CycleResult(msgspec.Struct, frozen=True):
     risk: RiskState
 
 
-class CycleRecord(msgspec.Struct, frozen=True, tag="cycle"):
+class CycleRecord(msgspec.Struct, frozen=True, gc=False, tag="cycle"):
     """One look at one instrument. With a `wish` it is the look that somebody's command to enter led to."""
 
     id: str
@@ -204,7 +204,7 @@ class Identity(NamedTuple):
     code_version: str
 
 
-class StartRecord(msgspec.Struct, frozen=True, tag="start"):
+class StartRecord(msgspec.Struct, frozen=True, gc=False, tag="start"):
     """The desk came up: which settings, features, models and code every later record was made with.
 
     `values` are the settings as plain JSON values, without the store (its URL may hold a password): a journal
@@ -229,7 +229,7 @@ class StartRecord(msgspec.Struct, frozen=True, tag="start"):
             raise BadSettings(f"the settings of {self.id} are of other code: {error}") from None
 
 
-class OrderRecord(msgspec.Struct, frozen=True, tag="order"):
+class OrderRecord(msgspec.Struct, frozen=True, gc=False, tag="order"):
     """An order moved. `request` is whole in every one, so that each can be read alone."""
 
     id: str
@@ -240,7 +240,7 @@ class OrderRecord(msgspec.Struct, frozen=True, tag="order"):
     venue_id: str = ""
 
 
-class FillRecord(msgspec.Struct, frozen=True, tag="fill"):
+class FillRecord(msgspec.Struct, frozen=True, gc=False, tag="fill"):
     """A fill, as told by the venue."""
 
     id: str
@@ -248,7 +248,7 @@ class FillRecord(msgspec.Struct, frozen=True, tag="fill"):
     fill: Fill
 
 
-class TradeRecord(msgspec.Struct, frozen=True, tag="trade"):
+class TradeRecord(msgspec.Struct, frozen=True, gc=False, tag="trade"):
     """A trade from flat to flat. `net` is `gross` less `fees`; slippage is inside gross and shown apart.
 
     `attribution` splits `net` over the votes that opened it, by signed contribution; the parts add up exactly.
@@ -278,7 +278,7 @@ class TradeRecord(msgspec.Struct, frozen=True, tag="trade"):
     dust: Decimal = Decimal(0)
 
 
-class CommandRecord(msgspec.Struct, frozen=True, tag="command"):
+class CommandRecord(msgspec.Struct, frozen=True, gc=False, tag="command"):
     """Somebody asked for something; refused wishes too. `orders` are what it made the desk send."""
 
     id: str
@@ -295,7 +295,7 @@ class CommandRecord(msgspec.Struct, frozen=True, tag="command"):
     orders: tuple[OrderRequest, ...] = ()
 
 
-class ReportRecord(msgspec.Struct, frozen=True, tag="report"):
+class ReportRecord(msgspec.Struct, frozen=True, gc=False, tag="report"):
     """A daily report that was sent: its totals, which must equal the ledger's."""
 
     id: str
@@ -305,7 +305,7 @@ class ReportRecord(msgspec.Struct, frozen=True, tag="report"):
     text: str
 
 
-class AnswerRecord(msgspec.Struct, frozen=True, tag="answer"):
+class AnswerRecord(msgspec.Struct, frozen=True, gc=False, tag="answer"):
     """A question and what was answered, with the records it was answered from."""
 
     id: str
@@ -317,7 +317,7 @@ class AnswerRecord(msgspec.Struct, frozen=True, tag="answer"):
     citations: tuple[str, ...]
 
 
-class AccountRecord(msgspec.Struct, frozen=True, tag="account"):
+class AccountRecord(msgspec.Struct, frozen=True, gc=False, tag="account"):
     """What the venue's account holds beside what is ours, by asset, as of now, and why it is taken as such."""
 
     id: str
@@ -327,7 +327,7 @@ class AccountRecord(msgspec.Struct, frozen=True, tag="account"):
     reason: str
 
 
-class IncidentRecord(msgspec.Struct, frozen=True, tag="incident"):
+class IncidentRecord(msgspec.Struct, frozen=True, gc=False, tag="incident"):
     """Something that should not have happened, and what the desk did about it."""
 
     id: str
@@ -352,8 +352,8 @@ Record = (
 )
 
 # The order of keys is kept as it was: sums over them must come out the same when replayed.
-_encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
 
 def plain(settings: Settings) -> dict[str, Any]:
@@ -365,12 +365,15 @@ def plain(settings: Settings) -> dict[str, Any]:
 
 
 def encode(record: Record) -> bytes:
-    """The record as JSON, byte for byte the same for the same record."""
+    """The record as MessagePack, byte for byte the same for the same record. What it holds many of has no names."""
     return _encoder.encode(record)
 
 
 def decode(payload: bytes) -> Record:
-    """The record again; msgspec.ValidationError when the bytes are not one."""
+    """The record again; msgspec.ValidationError when the bytes are not one. JSON is read too, as it is exported."""
+    if payload[:1] == b"{":  # which in MessagePack would be a number
+        told: Record = msgspec.convert(_unnamed(msgspec.json.decode(payload)), Record)
+        return told
     return _decoder.decode(payload)
 
 
@@ -419,5 +422,37 @@ def columns(record: Record) -> Columns:
 
 def readable(record: Record) -> dict[str, Any]:
     """The record as plain JSON values, for people and for other tools."""
-    plain: dict[str, Any] = msgspec.json.decode(encode(record))
+    plain: dict[str, Any] = _named(record)
     return plain
+
+
+_ROWS = {row: row.__struct_fields__ for row in (Check, SizingStep, Prediction, Signal, Vote, ModelEvidence)}
+"""What a record holds many of, and its fields: kept as bare rows of plain values, told with names."""
+_NAMED = set(_ROWS.values())
+
+
+def _named(value: Any) -> Any:
+    """Plain JSON values, with every field's name, in the order of the fields."""
+    kind = type(value)
+    if kind in (str, float, int, bool):
+        return value
+    if kind in _ROWS:
+        return dict(zip(_ROWS[kind], msgspec.structs.astuple(value), strict=True))
+    if kind is tuple:
+        return [_named(each) for each in value]
+    if kind is dict:
+        return {key: _named(each) for key, each in value.items()}
+    if not isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    tag = {"type": kind.__struct_config__.tag} if kind.__struct_config__.tag else {}
+    return tag | {field: _named(getattr(value, field)) for field in kind.__struct_fields__}
+
+
+def _unnamed(value: Any) -> Any:
+    """The way back: plain values as they are kept."""
+    if isinstance(value, list):
+        return [_unnamed(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: _unnamed(each) for key, each in value.items()}
+    return list(kept.values()) if tuple(kept) in _NAMED else kept

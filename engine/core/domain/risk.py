@@ -17,7 +17,7 @@ class TradingState(StrEnum):
     HALTED = "halted"
 
 
-class Check(msgspec.Struct, frozen=True, gc=False):
+class Check(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One question that was asked, in the order asked, with the number and the limit.
 
     `operator` says how `value` must stand to `limit`; `headroom` is how far it is on the good side
@@ -50,7 +50,7 @@ def at_least(name: str, tier: str, value: float, limit: float, unit: str, key: s
     return Check(name, tier, value, limit, ">=", value >= limit, value - limit, unit, key)
 
 
-class SizingStep(msgspec.Struct, frozen=True, gc=False):
+class SizingStep(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One step between the wish and the quantity: shares of equity before and after, and why."""
 
     name: str
@@ -60,7 +60,7 @@ class SizingStep(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-class Size(msgspec.Struct, frozen=True):
+class Size(msgspec.Struct, frozen=True, gc=False):
     """How much: the steps, the rounded quantity, and which step had the last word."""
 
     quantity: Decimal
@@ -69,7 +69,7 @@ class Size(msgspec.Struct, frozen=True):
     steps: tuple[SizingStep, ...]
 
 
-class Approved(msgspec.Struct, frozen=True):
+class Approved(msgspec.Struct, frozen=True, gc=False):
     """The only thing that orders are planned from. Made by `core/risk/review.py` alone."""
 
     decision: str
@@ -79,7 +79,7 @@ class Approved(msgspec.Struct, frozen=True):
     reduce_only: bool
 
 
-class Review(msgspec.Struct, frozen=True):
+class Review(msgspec.Struct, frozen=True, gc=False):
     """Every check that was made, the first that failed, and the approval if none did."""
 
     checks: tuple[Check, ...]
@@ -87,7 +87,7 @@ class Review(msgspec.Struct, frozen=True):
     refused_by: str = ""
 
 
-class NearMiss(msgspec.Struct, frozen=True):
+class NearMiss(msgspec.Struct, frozen=True, gc=False):
     """For a decision that did not trade: the failed check that was nearest to a yes, and by how much."""
 
     check: str
@@ -96,7 +96,7 @@ class NearMiss(msgspec.Struct, frozen=True):
     unit: str
 
 
-class RiskState(msgspec.Struct, frozen=True):
+class RiskState(msgspec.Struct, frozen=True, gc=False):
     """What the limits are measured against. Changed only by the fold over the records."""
 
     trading: TradingState = TradingState.ACTIVE

@@ -7,7 +7,7 @@ import msgspec
 from engine.core.domain.market import Floats
 
 
-class Prediction(msgspec.Struct, frozen=True, gc=False):
+class Prediction(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A served model's answer, kept as an input. `probability` is of the upper barrier first; None is absent.
 
     `raw` is what the model said before its calibration, None where it has none.
@@ -27,7 +27,7 @@ class Answers(NamedTuple):
     raw: Floats
 
 
-class Signal(msgspec.Struct, frozen=True):
+class Signal(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One alpha's opinion: `score` from -1 (down) to 1 (up), and the readings it was made of."""
 
     source: str
@@ -35,7 +35,7 @@ class Signal(msgspec.Struct, frozen=True):
     inputs: dict[str, float]
 
 
-class Vote(msgspec.Struct, frozen=True, gc=False):
+class Vote(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A signal with its weight; `contribution` is weight times score, and contributions add up to the score."""
 
     source: str
@@ -44,7 +44,7 @@ class Vote(msgspec.Struct, frozen=True, gc=False):
     contribution: float
 
 
-class Forecast(msgspec.Struct, frozen=True):
+class Forecast(msgspec.Struct, frozen=True, gc=False):
     """The joined opinion.
 
     `confidence` is the share of weighted conviction on the forecast's side, (1 + |score|) / 2: agreement,

@@ -20,7 +20,7 @@ COUNT = "count"
 NEVER = 1_000_000
 
 
-class Case(msgspec.Struct, frozen=True):
+class Case(msgspec.Struct, frozen=True, gc=False):
     """A wish to enter before the review. `volatility` is one bar's, as a share of the price."""
 
     decision: str

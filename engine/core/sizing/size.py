@@ -22,7 +22,7 @@ UNLIMITED = 1e9  # a share of equity no rule would ever allow; unlike infinity i
 ONE_SIDED_95 = 1.6448536269514722  # the normal quantile of 95 %
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """What a size is asked for. `volatility` is one bar's, as a share; `volume` None when it is not known.
 
     `committed` is the value of open entry orders, which count as filled.

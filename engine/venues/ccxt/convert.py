@@ -36,6 +36,7 @@ Word = Annotated[str, Meta(pattern=r"\A[A-Z_]{1,40}\Z")]
 ZERO = Decimal(0)
 LARGEST_SPREAD = Decimal(2)  # an ask at more than twice the bid is not a market
 LONGEST_TEXT = 200
+CLOCK_BOUND_MS = 5_000  # what is further ahead than this cannot be explained by clocks that disagree
 
 STATUS: dict[str, OrderStatus] = {
     "NEW": OrderStatus.ACCEPTED,
@@ -303,8 +304,10 @@ class Candles(NamedTuple):
     refused: tuple[str, ...]
 
 
-def candles(payload: Any, instrument: str, step_ms: int, now_ms: int) -> Candles:
+def candles(payload: Any, instrument: str, step_ms: int, now_ms: int, settle_ms: int = 0) -> Candles:
     """Each row on its own: a bad one is refused, the rest is used. Unclosed candles are left out without a word.
+
+    So are those that closed less than `settle_ms` ago, for they may still change.
 
     Two different candles of one time are both refused: nobody can say which is right.
     """
@@ -321,11 +324,11 @@ def candles(payload: Any, instrument: str, step_ms: int, now_ms: int) -> Candles
                 raise BadData(
                     f"{instrument}: {kline.open_time} to {kline.close_time} is no candle of {step_ms} ms"
                 )
-            if kline.open_time > now_ms + step_ms:
+            if kline.open_time > now_ms + CLOCK_BOUND_MS:
                 raise BadData(
                     f"{instrument}: a candle of {from_epoch_ms(kline.open_time)} is from the future"
                 )
-            if end_ms > now_ms:
+            if end_ms > now_ms - settle_ms:
                 continue
             prices = (
                 Decimal(each) for each in (kline.open, kline.high, kline.low, kline.close, kline.volume)

@@ -167,9 +167,9 @@ class CcxtFeed:
             "limit": PAGE,
         }
         await self._until_heard()
-        now_ms = self._venue_ms() - self._delay_ms
+        now_ms = self._venue_ms()
         try:
-            told = candles(await self._rest.ask(KLINES, asked), name, self._step_ms, now_ms)
+            told = candles(await self._rest.ask(KLINES, asked), name, self._step_ms, now_ms, self._delay_ms)
         except BadData as error:
             self._count("refused", str(error))
             raise VenueDown(str(error)) from None
@@ -179,15 +179,17 @@ class CcxtFeed:
 
     def _look_back(self, name: str, cursor: int, bars: Sequence[Bar]) -> None:
         """A told bar that has changed since, or one that comes for a moment that has been told without it."""
-        last = self._known[name][-1] if self._known[name] else None
-        for bar in bars:
-            if epoch_ms(bar.end) != cursor or last is None or bar in (last, self._noted.get(name)):
-                continue
-            self._noted[name] = bar
-            if bar.end == last.end:
-                self._count("revised", f"{name}: the candle of {bar.end} was told otherwise before")
-            else:
-                self._count("late", f"{name}: the candle of {bar.end} came after its moment")
+        again = next((bar for bar in bars if epoch_ms(bar.end) == cursor), None)
+        if again is None or again == self._noted.get(name):
+            return
+        self._noted[name] = again
+        known = next((bar for bar in reversed(self._known[name]) if bar.end <= again.end), None)
+        if known is None or known == again:
+            return  # never told here, or the same
+        if known.end == again.end:
+            self._count("revised", f"{name}: the candle of {again.end} was told otherwise before")
+        else:
+            self._count("late", f"{name}: the candle of {again.end} came after its moment")
 
     def _remember(self, batch: Sequence[Bar]) -> None:
         for bar in batch:

@@ -9,6 +9,7 @@ from engine.core.domain.errors import BadInput, Refused
 from engine.core.domain.market import Bar
 from engine.core.domain.records import Observation
 from engine.core.maths.calibration import Calibration
+from engine.inference.forest import Forest
 from engine.inference.predictor import NoPredictor, OnnxPredictor, ServedModel
 from engine.inference.session import Session
 
@@ -122,6 +123,23 @@ def test_a_late_answer_is_absent_and_an_early_one_is_not() -> None:
 
     assert answers[0].probability is not None
     assert (answers[1].probability, answers[1].reason) == (None, "late: 20 ms, the deadline is 15 ms")
+
+
+def test_a_runtime_that_fails_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = predictor(served("a"), served("b"))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of memory\nat line 7")
+
+    monkeypatch.setattr(Forest, "answers", fail)
+    together = asked.predict(observation(slow=1, fast=1))
+    monkeypatch.setattr(asked, "_forest", None)
+    monkeypatch.setattr(Session, "one", fail)
+    alone = asked.predict(observation(slow=1, fast=1))
+
+    assert (
+        [each.reason for each in together] == [each.reason for each in alone] == ["failed: out of memory"] * 2
+    )
 
 
 def test_a_replay_has_no_deadline() -> None:

@@ -1,7 +1,9 @@
 from datetime import UTC, datetime
 
+import msgspec
+
 from engine.core.domain.errors import Impossible
-from engine.core.domain.records import IncidentRecord
+from engine.core.domain.records import IncidentRecord, readable
 from engine.store.audit import GENESIS, walk
 from engine.store.journal import _Entry, _entry, _Head, chain
 
@@ -29,6 +31,16 @@ def test_what_is_stored_already_is_answered_and_not_written() -> None:
     assert head.sequence == 10
     assert [row[1] for row in rows] == ["b"]
     assert [stored.sequence for stored in answers[0]] == [7, 10]  # type: ignore[union-attr]
+
+
+def test_a_record_that_was_stored_as_json_is_the_same_record() -> None:
+    known = {"a": (7, b"x" * 32, msgspec.json.encode(readable(entry("a").record)))}
+
+    _, rows, answers = chain(_Head(9, b"y" * 32), [[entry("a")], [entry("a", "other")]], known)
+
+    assert rows == []
+    assert [stored.sequence for stored in answers[0]] == [7]  # type: ignore[union-attr]
+    assert isinstance(answers[1], Impossible)
 
 
 def test_the_same_record_twice_in_one_batch_is_one() -> None:

@@ -156,6 +156,18 @@ def test_an_answer_that_is_no_json_at_all_is_refused_at_the_first_byte() -> None
             continue
 
 
+def test_what_has_only_just_closed_may_still_change_and_what_has_not_begun_is_refused() -> None:
+    future = [NOW_MS + 10 * HOUR_MS, *KLINE[1:6], NOW_MS + 11 * HOUR_MS - 1]
+    unclosed = [NOW_MS, *KLINE[1:6], NOW_MS + HOUR_MS - 1]
+
+    told = convert.candles([KLINE, unclosed, future], BTC, HOUR_MS, NOW_MS)
+    settling = convert.candles([KLINE], BTC, HOUR_MS, NOW_MS + 999, settle_ms=1000)
+
+    assert len(told.bars) == 1
+    assert len(told.refused) == 1 and "from the future" in told.refused[0]
+    assert settling == ((), ())
+
+
 # --- What an order becomes ------------------------------------------------------------------------
 
 

@@ -80,9 +80,26 @@ def test_a_record_holds_its_inputs_whole() -> None:
     assert record.inputs(given.settings) == given
 
 
+def test_a_readable_record_has_every_name_and_can_be_read_again() -> None:
+    record = cycle_record()
+    told = readable(record)
+
+    assert told["result"]["review"]["checks"][0]["name"] == "warm-up"
+    assert list(told["result"]["forecast"]["votes"][0]) == ["source", "score", "weight", "contribution"]
+    assert decode(msgspec.json.encode(told)) == record
+
+
+def test_the_bytes_take_far_less_room_than_what_people_read() -> None:
+    record = cycle_record()
+
+    assert len(encode(record)) < 0.7 * len(msgspec.json.encode(readable(record)))
+
+
 def test_bytes_that_are_no_record_are_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
         decode(b'{"type":"cycle"}')
+    with pytest.raises(msgspec.ValidationError):
+        decode(msgspec.msgpack.encode({"type": "cycle"}))
 
 
 def test_a_start_gives_its_settings_back_or_says_why_not() -> None:
