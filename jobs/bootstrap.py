@@ -31,7 +31,7 @@ from engine.live.writer import Writer
 from engine.ports import Clock, Feed, Lease, Predictor, Venue
 from engine.store.anchors import Anchors
 from engine.store.journal import SqlJournal
-from engine.store.lease import Fence, UntilSent
+from engine.store.lease import Fence
 from engine.store.models import ModelFolder
 from engine.store.state import SqlStateStore
 from engine.venues.paper import PaperVenue
@@ -95,8 +95,8 @@ async def open_engine(
     first_bar: datetime,
     venue: Venue | None = None,
     lease: Lease | None = None,
-    anchors: Anchors | None = None,
     patient: bool = False,
+    anchors: Anchors | None = None,
     durability: Durability = "FULL",
     deadline_ms: int | None = None,
 ) -> Engine:
@@ -159,8 +159,7 @@ async def assemble(
     if venue is None:
         paper = venue = PaperVenue(settings)
         paper.restore(recovered.state)
-    sending = UntilSent(lease) if lease else None
-    orders = OrderManager(writer, journal, venue, store, clock, settings, sending)
+    orders = OrderManager(writer, journal, venue, store, clock, settings, lease)
     holds = Holds(writer, clock)
     tender = Tender(writer, venue, orders, holds, settings, clock)
     reconciler = Reconciler(writer, journal, venue, orders, holds, settings, clock)

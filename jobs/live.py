@@ -19,7 +19,7 @@ from engine.core.domain.errors import BadSettings, Refused, VenueDown
 from engine.core.domain.records import CycleRecord
 from engine.core.pipeline import NEED
 from engine.live.supervise import supervise
-from engine.ports import Clock, Venue
+from engine.ports import Clock, Lease, Venue
 from engine.store.lease import Sole, SqlLease
 from engine.venues.ccxt.broker import CcxtVenue
 from engine.venues.ccxt.convert import Rules
@@ -75,7 +75,7 @@ async def run_live(
         await reporters[0].after(records)
 
     anchors = anchors_of(home, settings)
-    market = await open_market(settings, clock)
+    market = await open_market(settings, clock, held)
     try:
         engine = await open_engine(
             home,
@@ -113,7 +113,7 @@ async def run_live(
         await market.close()
 
 
-async def open_market(settings: Settings, clock: Clock) -> Market:
+async def open_market(settings: Settings, clock: Clock, held: Lease) -> Market:
     """Ask the exchange for its rules and the history that the windows need."""
     venue: CcxtVenue | None = None
     if settings.venue.kind == "paper":
@@ -121,7 +121,7 @@ async def open_market(settings: Settings, clock: Clock) -> Market:
         rules = await patiently(RuleBook(rest, clock, _names(settings)).all, "the exchange's rules")
         close = rest.close
     else:
-        venue = CcxtVenue(settings, clock, load_keys(settings.venue, os.environ))
+        venue = CcxtVenue(settings, clock, load_keys(settings.venue, os.environ), lambda: lost(held))
         rest, close = venue.rest, venue.close
         await patiently(venue.server_time_offset, "the venue's clock")
         rules = await patiently(venue.rules, "the venue's rules")
@@ -134,6 +134,11 @@ async def open_market(settings: Settings, clock: Clock) -> Market:
         await close()
         raise
     return Market(feed, settings, venue, close)
+
+
+def lost(held: Lease) -> str:
+    """Asked before anything leaves this machine: why it must not; empty while the lease is ours."""
+    return "" if held.certain(0) else "another copy of the desk may have taken over"
 
 
 async def _refuse_a_key_that_may_too_much(venue: CcxtVenue) -> None:

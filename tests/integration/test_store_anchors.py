@@ -14,7 +14,7 @@ import pytest
 
 from engine.core.domain.errors import BadInput
 from engine.core.domain.ids import epoch_ms
-from engine.core.domain.records import Record, columns, decode, encode
+from engine.core.domain.records import Record, columns, encode
 from engine.store.anchors import Anchors, Examined, examine, signed, trace_file, trace_line
 from engine.store.audit import GENESIS, leaf, link
 from engine.store.journal import SqlJournal
@@ -207,7 +207,7 @@ def row_of(record: Record) -> Row:
 def rewrite_and_rechain(kept: Kept, chance: Random, desk: Desk) -> Kept:
     """Another amount, price or word in one record, its columns fitted to it, and every later hash made to fit."""
     place = chance.randrange(len(kept.rows))
-    raw = msgspec.json.decode(msgspec.json.encode(decode(kept.rows[place][PAYLOAD])))
+    raw = msgspec.msgpack.decode(kept.rows[place][PAYLOAD])
     field = chance.choice(
         [name for name, value in raw.items() if name not in ("type", "kind", "at", "desk") and value]
     )
