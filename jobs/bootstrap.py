@@ -32,7 +32,7 @@ from engine.ports import Clock, Feed, Inbox, Lease, Predictor, Venue
 from engine.store.anchors import Anchors
 from engine.store.inbox import SqlInbox
 from engine.store.journal import SqlJournal
-from engine.store.lease import Fence, UntilSent
+from engine.store.lease import Fence
 from engine.store.models import ModelFolder
 from engine.store.state import SqlStateStore
 from engine.venues.paper import PaperVenue
@@ -167,8 +167,7 @@ async def assemble(
     if venue is None:
         paper = venue = PaperVenue(settings)
         paper.restore(recovered.state)
-    sending = UntilSent(lease) if lease else None
-    orders = OrderManager(writer, journal, venue, store, clock, settings, sending)
+    orders = OrderManager(writer, journal, venue, store, clock, settings, lease)
     holds = Holds(writer, clock)
     tender = Tender(writer, venue, orders, holds, settings, clock)
     reconciler = Reconciler(writer, journal, venue, orders, holds, settings, clock)

@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from engine.core.domain.errors import Fenced, HeldElsewhere, StoreFailed
-from engine.ports import Lease
 from engine.store.driver import (
     IDLE_MS,
     POSTGRESQL,
@@ -32,9 +31,6 @@ from engine.store.driver import (
 )
 
 TTL_S, RENEW_S, POLL_S = 3.0, 1.0, 0.2
-
-LEAVES_S = 1.0
-"""How long a request may take to leave this process."""
 
 HELD = "SELECT 1 FROM leases WHERE desk = ? AND token = ?"
 
@@ -81,26 +77,6 @@ class Sole:
 
     def check(self) -> None:
         """It cannot be lost."""
-
-
-class UntilSent:
-    """A lease as one asks for it before a send: certain for as long as a request needs to leave.
-
-    Whoever sends names the time until its answer must be there, which no lease of a few seconds can cover, and need
-    not: the next holder asks the venue for every order that has no answer.
-    """
-
-    def __init__(self, lease: Lease) -> None:
-        self._lease = lease
-
-    @property
-    def token(self) -> int:
-        """That of the lease."""
-        return self._lease.token
-
-    def certain(self, for_s: float = 0.0) -> bool:
-        """Whether nobody else can have taken it before the request is on its way."""
-        return self._lease.certain(min(for_s, LEAVES_S))
 
 
 def elapsed() -> float:

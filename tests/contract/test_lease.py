@@ -16,7 +16,7 @@ from engine.core.domain.risk import TradingState
 from engine.store import lease as lease_module
 from engine.store.driver import Place, connect, place
 from engine.store.journal import SqlJournal
-from engine.store.lease import Fence, Sole, SqlLease, UntilSent, elapsed, lease, take
+from engine.store.lease import Fence, Sole, SqlLease, elapsed, lease, take
 from engine.store.state import SqlStateStore
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -255,21 +255,6 @@ def test_a_transaction_in_which_its_owner_froze_is_ended_by_the_database(postgre
     assert elapsed() - began < 5
     held.give_back()
     standing.close()
-
-
-def test_before_a_send_a_lease_is_looked_at_as_far_as_the_request_needs_to_leave(
-    where: Place, holders: list[SqlLease], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lease_module, "LEAVES_S", TTL_S / 4)
-    holders.append(take(where, "desk"))
-    sending = UntilSent(holders[0])
-
-    assert not holders[0].certain(30)
-    assert sending.certain(30)
-    assert sending.token == holders[0].token
-    freeze(holders[0])
-    until(lambda: not sending.certain(30))
-    until(lambda: not sending.certain())
 
 
 def test_a_file_in_a_home_is_held_by_the_lock_of_the_home(tmp_path: Path) -> None:
