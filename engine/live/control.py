@@ -80,7 +80,7 @@ class Control:
         if command.kind in SWITCHES:
             return await self._switch(command, braked)
         if command.kind is CommandKind.ENTER:
-            return await self._enter(command)
+            return await self._expired(command) or await self._enter(command)
         return await self._close(command)
 
     async def adopt_row(self) -> bool:
@@ -192,6 +192,16 @@ class Control:
             return wanted
         instrument = self._identity.settings.instrument(command.instrument)
         return whole_lots(instrument, wanted) or instrument.lot
+
+    async def _expired(self, command: Command) -> Outcome | None:
+        """A wish to enter is for the market as it was when it was said."""
+        age = (self._clock.now() - command.at).total_seconds() if command.at is not None else 0.0
+        allowed = self._identity.settings.execution.entry_expires_s
+        if age <= allowed:
+            return None
+        text = f"nothing was bought: it was asked for {age:.0f} s ago, at most {allowed:g} s are allowed"
+        record = await self._record(command, False, text, None)
+        return Outcome(False, text, record.id)
 
     async def _enter(self, command: Command) -> Outcome:
         """A person's wish to enter: reviewed like any other entry, refused with the check that stood in the way."""
