@@ -52,26 +52,6 @@ def _closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect_ex", refuse_or(connect_ex))
 
 
-# --- Figures --------------------------------------------------------------------------------------
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What the simulation has run through, over all workers: a number that nobody sees is a number that falls."""
-    told = [
-        value
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.getreports(outcome)
-        for name, value in getattr(report, "user_properties", ())
-        if name == "simulation" and report.when == "call"
-    ]
-    if told:
-        from tests.simulation.run import lines  # loads the engine: only where there is something to show
-
-        terminalreporter.section("simulation")
-        for line in lines(told):
-            terminalreporter.write_line(line)
-
-
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 
@@ -144,16 +124,29 @@ def postgres_database(postgres_url: str) -> Iterator[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What the suites measured: a test says it with `record_property("figure", ...)`."""
-    figures = [
-        str(value)
+    """What the suites measured: a test says it with `record_property("figure", ...)`, or as one of many that are
+    to be added up with `record_property("sums", {...})`."""
+    told = [
+        (name, value)
         for kind in ("passed", "failed")
         for report in terminalreporter.getreports(kind)
         if report.when == "call"
         for name, value in report.user_properties
-        if name == "figure"
     ]
+    figures = sorted(str(value) for name, value in told if name == "figure")
+    figures += added_up([value for name, value in told if name == "sums" and isinstance(value, dict)])
     if figures:
         terminalreporter.section("figures")
-        for line in sorted(figures):
+        for line in figures:
             terminalreporter.line(line)
+
+
+def added_up(parts: list[dict[str, Any]]) -> list[str]:
+    """One line a name: numbers are added up, of words the last is told."""
+    total: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            total[name] = value if isinstance(value, str) else total.get(name, 0) + value
+    return [
+        f"{name}: {value if isinstance(value, str) else format(value, ',')}" for name, value in total.items()
+    ]

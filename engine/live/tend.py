@@ -192,7 +192,9 @@ class Tender:
             self._refused.pop(key, None)
             return
         times = self._refused.get(key, (0, 0.0))[0] + (status is OrderStatus.REFUSED)
-        wait = min(2.0 ** (times - 1), LONGEST_PAUSE_S) if status is OrderStatus.REFUSED else UNREACHED_PAUSE_S
+        wait = (
+            min(2.0 ** (times - 1), LONGEST_PAUSE_S) if status is OrderStatus.REFUSED else UNREACHED_PAUSE_S
+        )
         self._refused[key] = (times, self._clock.monotonic() + wait)
 
     def _paused(self, step: Step) -> bool:

@@ -5,8 +5,8 @@ must be seen broken: to be found for another reason is not enough.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from itertools import count
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -14,9 +14,9 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 from engine.core.accounting import fold, settle
-from engine.core.domain.errors import VenueDown
+from engine.core.domain.ids import fill_id
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Submission
-from engine.core.domain.records import CommandRecord, CycleRecord, FillRecord, Record
+from engine.core.domain.records import CommandRecord, CycleRecord, Record
 from engine.core.domain.risk import RiskState, TradingState
 from engine.core.domain.venue import Account, Sighting
 from engine.core.execution import protect
@@ -24,17 +24,16 @@ from engine.core.execution.account import outside
 from engine.core.execution.protect import Act, Scene, Step
 from engine.core.execution.reconcile import Repair
 from engine.core.risk import review
-from engine.live import control, recover, supervise, tend
+from engine.core.risk.system import system_checks
+from engine.live import control, orders, reconcile, recover, tend
 from engine.live.control import Control
 from engine.live.orders import OrderManager
 from engine.live.reconcile import Reconciler
 from engine.live.supervise import Keeper
 from engine.live.tend import Tender
 from engine.live.writer import Writer
-from engine.ports import StoredRecord
 from tests.simulation import life
 from tests.simulation.disk import SimJournal
-from tests.simulation.life import Life
 from tests.simulation.loop import pause
 from tests.simulation.world import Found, World
 
@@ -64,14 +63,6 @@ def find(canary: Canary, seeds: range = range(WITHIN)) -> Found | None:
 
 def _instead(stack: ExitStack, owner: Any, name: str, other: Any) -> None:
     stack.enter_context(patch.object(owner, name, other))
-
-
-@contextmanager
-def singing(canary: Canary) -> Iterator[None]:
-    """For as long as the block lasts."""
-    with ExitStack() as stack:
-        canary.change(stack)
-        yield
 
 
 # --- Sending --------------------------------------------------------------------------------------------
@@ -139,7 +130,7 @@ def _holds_are_not_asked(stack: ExitStack) -> None:
         finally:
             self._writer.state = kept
 
-    door, checks = OrderManager._may_not_leave, review.system_checks
+    door, checks = OrderManager._may_not_leave, system_checks
     _instead(stack, OrderManager, "_may_not_leave", without_holds)
     _instead(
         stack,
@@ -173,16 +164,12 @@ def _absent_at_the_restart(stack: ExitStack) -> None:
 
 def _fills_are_not_told_apart(stack: ExitStack) -> None:
     number = count()
-    plain = fold.fill_id
+    plain = fill_id
     _instead(stack, fold, "fill_id", lambda order, trade: f"{plain(order, trade)}-{next(number)}")
 
 
 def _one_answer_tells_twice(stack: ExitStack) -> None:
     told = settle.sighted
-
-    class Twice(dict[str, Any]):
-        def values(self) -> Any:
-            return self.all
 
     def naive(state: Any, request: Any, seen: Sighting, booked: frozenset[str], at: Any) -> Any:
         records: list[Record] = []
@@ -191,8 +178,6 @@ def _one_answer_tells_twice(stack: ExitStack) -> None:
             records += new
         state, new = told(state, request, seen._replace(fills=()), booked, at)
         return state, records + new
-
-    from engine.live import orders, reconcile
 
     _instead(stack, orders, "sighted", naive)
     _instead(stack, reconcile, "sighted", naive)
@@ -265,7 +250,9 @@ def _never_forgets(stack: ExitStack) -> None:
 def _a_restart_ends_the_halt(stack: ExitStack) -> None:
     begin = Control.__init__
 
-    def fresh(self: Control, writer: Any, journal: Any, store: Any, orders: Any, clock: Any, who: Any) -> None:
+    def fresh(
+        self: Control, writer: Any, journal: Any, store: Any, orders: Any, clock: Any, who: Any
+    ) -> None:
         if store.halt().state is not TradingState.ACTIVE:
             store.set_halt(TradingState.ACTIVE, "start", "initial_state", clock.now())
         writer.state = replace(writer.state, risk=replace(writer.state.risk, trading=TradingState.ACTIVE))
@@ -354,7 +341,9 @@ CANARIES = (
         ("I1", "I7"),
         _again(lambda request: replace(request, client_id=request.client_id[:-1] + "r")),
     ),
-    Canary("no answer: sent again under the same id", "venues, all", ("I1",), _again(lambda request: request)),
+    Canary(
+        "no answer: sent again under the same id", "venues, all", ("I1",), _again(lambda request: request)
+    ),
     Canary("no answer is a refusal", "hummingbot 493", ("I4",), _unknown_is(OrderStatus.REFUSED)),
     Canary("no trace is absence", "nautilus 4958", ("I4",), _no_trace_is_absence),
     Canary("no trace at the restart is absence", "freqtrade start-up", ("I4",), _absent_at_the_restart),
@@ -376,5 +365,3 @@ CANARIES = (
     Canary("the disk says yes too early", "", ("I2", "I3", "I4"), _the_disk_says_yes_too_early),
     Canary("tasks die unseen", "asyncio", ("I14",), _tasks_die_unseen),
 )
-
-__all__ = ["CANARIES", "WITHIN", "Canary", "FillRecord", "Life", "StoredRecord", "VenueDown", "find", "singing"]

@@ -1,6 +1,6 @@
-"""The disk and what lies on it: the journal and the halt row. They outlive the process; what it had not written does not.
+"""The disk and what lies on it: the journal and the halt row. They outlive the process; what was not written does not.
 
-An append is under way for a while. Whoever dies meanwhile leaves it wholly written or not at all, as a transaction does:
+An append is under way for a while. Whoever dies meanwhile leaves it wholly written or not at all, as transactions do:
 which of the two is drawn. The rules about ids are those of the real journal.
 """
 
@@ -83,9 +83,9 @@ class Disk:
         found = []
         for place in places:
             filters, at = self._columns[place], self._at_ms[place]
-            if (low is None or at >= low) and (high is None or at < high):
-                if all(getattr(filters, name) == value for name, value in wanted.items()):
-                    found.append((at, place))
+            in_time = (low is None or at >= low) and (high is None or at < high)
+            if in_time and all(getattr(filters, name) == value for name, value in wanted.items()):
+                found.append((at, place))
         return sorted(found)
 
     def walk(self) -> Verification:

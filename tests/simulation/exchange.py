@@ -117,12 +117,10 @@ class Exchange:
         if placed is None or not placed.open:
             return Submission(OrderStatus.REFUSED, "-2011 Unknown order sent.")
         if self._world.faults.hit("fill while cancelling"):
-            lots = placed.rest / self.instruments[placed.request.instrument].lot
-            part = whole_lots(
-                self.instruments[placed.request.instrument],
-                placed.rest * self._world.chance.choice([1, Decimal("0.5")]) if lots > 1 else placed.rest,
+            share = self._world.chance.choice((Decimal(1), Decimal("0.5")))
+            self._execute(
+                placed, whole_lots(self.instruments[placed.request.instrument], placed.rest * share)
             )
-            self._execute(placed, part)
         if not placed.open:
             return Submission(OrderStatus.REFUSED, "-2011 Unknown order sent.")
         self._end(placed, OrderStatus.CANCELLED)
@@ -184,7 +182,9 @@ class Exchange:
             has = self.theirs[MONEY] / world.price(name) if side is Side.BUY else self.theirs[base]
             if has > quantity * Decimal("1.05"):
                 price = world.price(name) / 2 if what == "rest" else None
-                self.accept(_by_hand(world.count("by hand"), name, side, quantity, price, world.moment()), 0.0)
+                self.accept(
+                    _by_hand(world.count("by hand"), name, side, quantity, price, world.moment()), 0.0
+                )
 
     def _trade_all(self, placed: Placed) -> None:
         """At once, or in parts; what is left may expire, as when a book is empty."""

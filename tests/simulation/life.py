@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 WARM_UP = 10
-"""Bars before the beginning of the world on which an empty journal begins: too old to trade on, enough to learn from."""
+"""Bars before the world on which an empty journal begins: too old to trade on, enough to learn from."""
 
 
 class Gone(BaseException):
@@ -61,7 +61,7 @@ class Life:
 
     def start(self) -> None:
         """As an operating system starts a process."""
-        asyncio.get_running_loop().create_task(self._run(), context=self.context)
+        self.process = asyncio.get_running_loop().create_task(self._run(), context=self.context)
 
     def die(self) -> None:
         """At once, with whatever was under way."""
@@ -128,4 +128,3 @@ async def _no_pace(moment: datetime) -> None:
 
 async def _no_report(records: Sequence[CycleRecord]) -> None:
     """Nobody is told."""
-

@@ -16,7 +16,7 @@ class Deadlock(Exception):
 
 
 class Tasks:
-    """The tasks of one process, in the order in which they were made: a set of them would have another order each time."""
+    """The tasks of one process, in the order in which they were made: a set would have another order each time."""
 
     def __init__(self) -> None:
         self._made: dict[asyncio.Task[Any], None] = {}
@@ -60,7 +60,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """Virtual seconds since the beginning of the world."""
         return self._now
 
-    def run_in_executor(self, *_: Any) -> Any:
+    def run_in_executor(self, *_: Any) -> Any:  # type: ignore[override]
         """No threads: what they did would not be the same twice."""
         raise RuntimeError("a simulated desk starts no threads")
 

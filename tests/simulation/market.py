@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from hashlib import blake2b
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -25,7 +26,7 @@ from engine.live import supervise
 MINUTE = timedelta(minutes=1)
 FIRST = datetime(2001, 1, 2, tzinfo=UTC)
 SERIES, STARTS, APART, LENGTH = 12, 10, 9, 24
-"""So many series, and so many moments in them at which a world may begin, so many bars apart, each so many bars long."""
+"""Series, moments in them at which a world may begin, bars between those, bars that a world needs."""
 BAR_S = 60.0
 
 
@@ -48,20 +49,20 @@ def series(number: int) -> BarArrays:
 _rows: dict[bytes, Any] = {}
 
 
-def remembered_rows(bars: BarArrays, rows: int) -> Any:
+def remembered_rows(bars: BarArrays, count: int) -> Any:
     """The production features of a window, worked out once in a process."""
     key = blake2b(digest_size=16)
     for column in bars:
         key.update(column.tobytes())
     known = _rows.get(key.digest())
     if known is None:
-        known = _rows[key.digest()] = build_rows(bars, rows)
+        known = _rows[key.digest()] = build_rows(bars, count)
     return known
 
 
 def remember_features() -> None:
     """From now on, in this process; and measure how late the loop is less often, for here it never is."""
-    pipeline.build_rows = remembered_rows
+    setattr(pipeline, "build_rows", remembered_rows)  # noqa: B010 - the name is not the module's own
     supervise.LAG_EVERY_S = 2.0
 
 
@@ -97,7 +98,7 @@ class Market:
         now = min(now, self._frozen_from())
         number, inside = int(now // BAR_S), now % BAR_S
         way = self._ways[name][number]
-        for (before, low), (after, high) in zip(way, way[1:], strict=False):
+        for (before, low), (after, high) in pairwise(way):
             if inside <= after:
                 return exact(round(low + (high - low) * (inside - before) / (after - before), 2))
         raise AssertionError("a bar has an end")

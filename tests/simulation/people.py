@@ -1,8 +1,9 @@
 """People: they halt, resume, flatten and close when they please, twice when unsure, and again after a crash."""
 
 import asyncio
+from collections.abc import Coroutine
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
 from engine.core.domain.errors import Refused, StoreFailed
@@ -48,7 +49,7 @@ class People:
     def begin(self, until: float) -> None:
         """Draw what will be asked for, and when."""
         chance = self._world.chance
-        for _ in range(chance.choice((0, 0, 1, 1, 2, 3))):
+        for _ in range(chance.choice((0, 1, 1, 2, 2, 3))):
             at = chance.uniform(5, until - 20)
             if chance.random() < 0.5:  # just when bars close and orders leave
                 at = round(at / BAR_S) * BAR_S + chance.uniform(0, 3)
@@ -64,7 +65,7 @@ class People:
         if chance.random() < 0.3:
             self._at(chance.uniform(5, until), self._accept())
 
-    def _at(self, second: float, work) -> None:  # type: ignore[no-untyped-def]
+    def _at(self, second: float, work: Coroutine[Any, Any, object]) -> None:
         async def later() -> None:
             await pause(max(0.0, second - self._world.now))
             await work
@@ -126,7 +127,7 @@ class People:
         task = asyncio.get_running_loop().create_task(
             life.engine.desk.submit(command), context=life.context.copy()
         )
-        await asyncio.wait({task, life.gone}, return_when=asyncio.FIRST_COMPLETED)
+        await either(task, life.gone)
         if not task.done() or task.cancelled() or not life.alive:
             return None
         error = task.exception()
@@ -165,7 +166,7 @@ class People:
                 return await engine.reconciler.accept("me")
 
         task = asyncio.get_running_loop().create_task(accept(), context=life.context.copy())
-        await asyncio.wait({task, life.gone}, return_when=asyncio.FIRST_COMPLETED)
+        await either(task, life.gone)
         if not task.done() or task.cancelled() or task.exception() is not None:
             return False
         return task.result()
@@ -188,3 +189,8 @@ class People:
                 await self._ask(self._command(CommandKind.RESUME))
                 await pause(0.5)
             world.report("I14", "asked eight times to resume, the desk does not trade")
+
+
+async def either(one: asyncio.Future[Any], other: asyncio.Future[Any]) -> None:
+    """Until the first of them is done."""
+    await asyncio.wait([one, other], return_when=asyncio.FIRST_COMPLETED)

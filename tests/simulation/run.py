@@ -31,7 +31,9 @@ def examine(seed: int, *, told: bool = False) -> Found:
 def journal_flaws(world: World) -> tuple[str, ...]:
     """What a real journal, a reader and a second decision find in what the world wrote."""
     records = [stored.record for stored in world.disk.records]
-    flaws = [f"I10: {each.id} is not read as it was written" for each in records if decode(encode(each)) != each]
+    flaws = [
+        f"I10: {each.id} is not read as it was written" for each in records if decode(encode(each)) != each
+    ]
     with tempfile.TemporaryDirectory() as folder:
         journal = SqlJournal(Path(folder) / "desk.sqlite3", synchronous="NORMAL")
         try:
@@ -64,23 +66,13 @@ def die_everywhere(seed: int) -> tuple[int, list[str]]:
 
 def figures(worlds: Iterable[Found]) -> dict[str, Any]:
     """Sums over worlds."""
-    total: dict[str, Any] = {"seeds": 0, "days": 0.0, "violations": 0} | dict.fromkeys(COUNTED, 0)
-    for found in worlds:
-        total["seeds"] += 1
-        total["days"] += found.seconds / 86_400
-        total["violations"] += len(found.violations)
-        for name in COUNTED:
-            total[name] += getattr(found, name)
+    seen = list(worlds)
+    total: dict[str, Any] = {"simulated worlds": len(seen)}
+    for name in COUNTED:
+        total[f"simulated {name}"] = sum(getattr(found, name) for found in seen)
+    total["simulated hours"] = round(sum(found.seconds for found in seen) / 3600)
+    total["simulated violations"] = sum(len(found.violations) for found in seen)
     return total
-
-
-def lines(totals: Iterable[dict[str, Any]]) -> list[str]:
-    """All figures of a run, one name a line."""
-    added: dict[str, Any] = {}
-    for total in totals:
-        for name, value in total.items():
-            added[name] = added[name] + value if name in added and not isinstance(value, str) else value
-    return [f"{name:>24}  {_figure(value)}" for name, value in added.items()]
 
 
 def failures(worlds: Iterable[Found]) -> list[str]:
@@ -96,7 +88,3 @@ def regressions() -> list[tuple[int, str]]:
     """Seeds that once found something, and what it was."""
     rows = [line for line in REGRESSIONS.read_text().splitlines() if line and not line.startswith("#")]
     return [(int(number), reason.strip()) for number, _, reason in (row.partition(" ") for row in rows)]
-
-
-def _figure(value: Any) -> str:
-    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 def test_no_world_breaks_a_promise(first: int, record_property: Note) -> None:
     worlds = [examine(seed) for seed in range(first, first + CHUNK)]
 
-    record_property("simulation", figures(worlds))
+    record_property("sums", figures(worlds))
     assert failures(worlds) == []
     # A run with too little traffic would prove nothing.
     assert sum(found.orders for found in worlds) >= 10 * CHUNK
@@ -36,7 +36,7 @@ def test_a_planted_bug_is_found(canary: Canary, record_property: Note) -> None:
     found = find(canary)
 
     assert found is not None, f"not found within {WITHIN} seeds: {canary.name}"
-    record_property("simulation", {"canaries found": 1, f"canary: {canary.name}": f"seed {found.seed}"})
+    record_property("sums", {"canaries found": 1, f"canary: {canary.name}": f"seed {found.seed}"})
 
 
 @pytest.mark.timeout(900)
@@ -44,7 +44,7 @@ def test_a_planted_bug_is_found(canary: Canary, record_property: Note) -> None:
 def test_a_process_may_die_at_any_seam_of_a_day(seed: int, record_property: Note) -> None:
     positions, broken = die_everywhere(seed)
 
-    record_property("simulation", {"crash positions": positions})
+    record_property("sums", {"crash positions": positions})
     assert broken == []
     assert positions > 200
 
@@ -60,7 +60,7 @@ def test_the_same_seed_is_the_same_world_in_every_process(record_property: Note)
 
     one, other = traces("1"), traces("2")
 
-    record_property("simulation", {"traces equal": COMPARED})
+    record_property("sums", {"traces equal": COMPARED})
     assert one == other
     assert len(one.splitlines()) == COMPARED
 

@@ -253,9 +253,9 @@ class Watch:
             elif placed is not None and order.filled != placed.filled:
                 world.report("I2", f"{client_id}: {order.filled} booked, {placed.filled} filled")
         for placed in world.exchange.orders:
-            if placed.open and state.portfolio.order(placed.request.client_id) is None:
-                if is_ours(placed.request.client_id):
-                    world.report("I4", f"{placed.request.client_id} is open in truth, not in the books")
+            client_id = placed.request.client_id
+            if placed.open and is_ours(client_id) and state.portfolio.order(client_id) is None:
+                world.report("I4", f"{client_id} is open in truth, not in the books")
 
     def _amounts(self, state: DeskState) -> None:
         """Asset by asset: what the desk says is its own must be what is not somebody else's."""
@@ -279,9 +279,7 @@ class Watch:
             if command.kind in (CommandKind.KILL, CommandKind.FLATTEN) and "me" not in halted_by:
                 world.report("I6", f"{command.key} was acknowledged and no halt row was written")
         if world.disk.row.state is not state.risk.trading:
-            world.report(
-                "I6", f"the row says {world.disk.row.state}, the journal says {state.risk.trading}"
-            )
+            world.report("I6", f"the row says {world.disk.row.state}, the journal says {state.risk.trading}")
 
     def _desk(self, state: DeskState) -> None:
         world, risk, portfolio = self._world, state.risk, state.portfolio
@@ -320,7 +318,9 @@ class Watch:
         tender, count = engine.keeper._tender, len(state.portfolio.orders)
         for name in ("_first", "_missing", "_next"):
             if len(getattr(tender, name)) > count + 3:
-                world.report("I13", f"the tender's {name} holds {len(getattr(tender, name))} of {count} orders")
+                world.report(
+                    "I13", f"the tender's {name} holds {len(getattr(tender, name))} of {count} orders"
+                )
         if len(state.portfolio.plans) > count:
             world.report("I13", f"{len(state.portfolio.plans)} plans for {count} orders")
         names = world.life.tasks.names()
