@@ -36,6 +36,7 @@ SPANS: dict[str, tuple[int, float]] = {
     "told to wait": (2, 30.0),
     "disk full": (2, 20.0),
     "clock wrong": (1, 60.0),
+    "our clock wrong": (1, 60.0),
 }
 
 
@@ -63,6 +64,11 @@ class Faults:
         rate = self.rates[name]
         return rate > 0 and not self.over and self._chance.random() < rate
 
+    def since(self, name: str, now: float) -> float | None:
+        """When the stretch began that lasts now."""
+        begun = [start for start, end in self._spans[name] if start <= now < end]
+        return begun[0] if begun and not self.over else None
+
     def during(self, name: str, now: float) -> bool:
         """Whether it is so at this moment."""
-        return not self.over and any(start <= now < end for start, end in self._spans[name])
+        return self.since(name, now) is not None

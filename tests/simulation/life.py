@@ -35,8 +35,8 @@ class SimClock:
         self._life = life
 
     def now(self) -> datetime:
-        """The moment of the world."""
-        return self._life.world.moment()
+        """The moment of the world, as far as the machine knows it."""
+        return self._life.world.desk_moment()
 
     def monotonic(self) -> float:
         """Seconds since this process started: another one counts anew."""
@@ -109,7 +109,7 @@ class Life:
             SimVenue(self),
         )
         # A live desk does not trade what it missed; the first one learns from a few bars first.
-        first_bar = world.moment() if self.number > 1 else world.market.origin - WARM_UP * MINUTE
+        first_bar = world.desk_moment() if self.number > 1 else world.market.origin - WARM_UP * MINUTE
         engine = await assemble(outside, world.settings, pace=_no_pace, after=_no_report, first_bar=first_bar)
         while True:
             try:

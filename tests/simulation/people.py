@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.core.domain.commands import Command, CommandKind, Outcome
 from engine.core.domain.errors import Refused, StoreFailed
 from engine.core.domain.risk import TradingState
+from engine.ports import HaltRow
 from tests.simulation.disk import change_halt
 from tests.simulation.loop import pause
 from tests.simulation.market import BAR_S
@@ -142,6 +143,10 @@ class People:
     async def _other_process(self, until: float) -> None:
         """The command line of another process writes the row alone."""
         world = self._world
+        if world.chance.random() < 0.3:
+            world.disk.row = HaltRow(TradingState.ACTIVE, world.moment(), "", "", 0)
+            world.note("row", "lost")  # a database made anew: nobody has resumed
+            return
         change_halt(world.disk, world.now, TradingState.HALTED, "cli", "elsewhere", world.moment())
         world.note("row", "halted")
         await pause(world.chance.uniform(5, 40))

@@ -125,7 +125,8 @@ class SimVenue:
     async def clock_offset(self) -> float:
         """Its clock is right but for a while."""
         await self._reached("clock")
-        return 3.0 if self._world.faults.during("clock wrong", self._world.now) else 0.01
+        own = 3.0 if self._world.faults.during("clock wrong", self._world.now) else 0.01
+        return own - self._world.wrong_by()
 
     async def price(self, instrument: str, side: Side) -> Decimal:
         """A cent from the middle."""

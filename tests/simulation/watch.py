@@ -113,7 +113,7 @@ class Watch:
             world.report("I6", f"{request.client_id} adds risk after a {world.people.halted}")
         if self._holds:
             world.report("I8", f"{request.client_id} was sent under a hold: {', '.join(self._holds)}")
-        late = (world.moment() - request.placed_at).total_seconds()
+        late = (world.desk_moment() - request.placed_at).total_seconds()
         if late > world.settings.execution.entry_expires_s:
             world.report("I8", f"{request.client_id} was decided {late:.0f} s ago")
         self._exposure(request)

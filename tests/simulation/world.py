@@ -107,6 +107,15 @@ class World:
         """The same as a date."""
         return self.market.origin + timedelta(seconds=self.now)
 
+    def wrong_by(self) -> float:
+        """Seconds that the desk's clock is ahead: it may be set, in either direction, and set right again."""
+        since = self.faults.since("our clock wrong", self.now)
+        return 0.0 if since is None else since * 7 % 80 - 40
+
+    def desk_moment(self) -> datetime:
+        """What the desk takes for the moment."""
+        return self.moment() + timedelta(seconds=self.wrong_by())
+
     def origin_at(self, second: float) -> datetime:
         """A second of the world as the exchange writes it: to the millisecond."""
         return self.market.origin + timedelta(milliseconds=int(second * 1000))
