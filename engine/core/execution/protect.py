@@ -27,6 +27,7 @@ from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderType
 from engine.core.domain.portfolio import Portfolio, Position
 from engine.core.domain.risk import RiskState, TradingState
+from engine.core.execution.account import base_of
 
 MOST_REFUSALS = 2
 """So often the venue may refuse protection before the position is closed instead."""
@@ -104,7 +105,7 @@ def _held(scene: Scene, position: Position) -> list[Step]:
     coming = [o for o in exits if _counts(o, scene) and o.status is not OrderStatus.INTENT]
     if coming:
         return _each(Act.DROP, wanted, (OrderStatus.INTENT,), "another exit is on its way")
-    sellable = whole_lots(scene.instrument, abs(position.quantity))
+    sellable = _sellable(scene, position)
     if not _worth_an_order(scene, position, sellable):
         return _write_off(scene, mine, position)
     if wanted:
@@ -113,6 +114,14 @@ def _held(scene: Scene, position: Position) -> list[Step]:
     if reason:
         return [Step(Act.OPEN, _exit(scene, position, sellable, reason), reason)]
     return _cover(scene, mine, position, sellable)
+
+
+def _sellable(scene: Scene, position: Position) -> Decimal:
+    """What the account can still give: what somebody else sold of it is not there, and was not written off before."""
+    name, portfolio = scene.instrument.name, scene.portfolio
+    beside = portfolio.external.get(base_of(name), Decimal(0)) + portfolio.dust.get(name, Decimal(0))
+    taken = -beside if beside < 0 < position.quantity else Decimal(0)
+    return max(whole_lots(scene.instrument, abs(position.quantity) - taken), Decimal(0))
 
 
 def _worth_an_order(scene: Scene, position: Position, sellable: Decimal) -> bool:

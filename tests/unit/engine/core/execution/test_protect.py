@@ -228,3 +228,17 @@ def test_a_small_rest_is_dust_by_its_worth_and_a_small_first_sale_is_tried() -> 
     assert told(steps(portfolio(rest), "100")) == [("send", "s1", "0.1")]
     assert told(steps(portfolio(small), "50")) == [("send", "s1", "0.1")]
     assert told(steps(portfolio(rest), None)) == [("send", "s1", "0.1")]
+
+
+def test_what_somebody_else_sold_of_a_position_is_not_sold_again() -> None:
+    half_sold = replace(portfolio(positions=(HELD,)), external={INSTRUMENT: Decimal("-1.2")})
+
+    assert told(steps(half_sold)) == [("send", "s1", "0.8")]
+
+
+def test_what_was_sold_and_written_off_before_takes_nothing_from_a_new_position() -> None:
+    before = replace(
+        portfolio(positions=(HELD,)), external={INSTRUMENT: Decimal("-5")}, dust={INSTRUMENT: Decimal(5)}
+    )
+
+    assert told(steps(before)) == [("send", "s1", "2")]
