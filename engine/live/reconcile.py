@@ -103,11 +103,11 @@ class Reconciler:
         wait = 3 * self._settings.venue.answer_s  # it is many requests
         try:
             async with asyncio.timeout(wait):
-                asked = self._clock.now()
+                asked = await self._venue_now()
                 account = await self._venue.account(self._since)
         except TimeoutError:
             raise VenueDown(f"the account was not told within {wait:g} s") from None
-        self._since = max(self._since, asked - OVERLAP)
+        self._since = asked - OVERLAP
         return account
 
     async def _compare(self, account: Account, confirm: int) -> bool:
@@ -222,8 +222,16 @@ class Reconciler:
             return found[0].record.request
         return None
 
+    async def _venue_now(self) -> datetime:
+        """The moment by the venue's clock, for that is what its executions carry: ours may be set wrong."""
+        try:
+            async with asyncio.timeout(self._settings.venue.answer_s):
+                return self._clock.now() + timedelta(seconds=await self._venue.clock_offset())
+        except TimeoutError:
+            raise VenueDown("the venue does not tell the time") from None
+
     async def _adopt(self, account: Account, external: dict[str, Decimal], reason: str) -> None:
-        at = self._clock.now()
+        at = await self._venue_now()
         key = record_id("a", at, reason, str(self._writer.sequence))
         await self._writer.write([AccountRecord(key, at, account.balances, external, reason)])
         self._baseline = at
