@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.core.domain.instrument import whole_lots
+from engine.core.domain.instrument import Instrument, whole_lots
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side, Submission
 from engine.core.execution.account import base_of
 
@@ -161,7 +161,7 @@ class Exchange:
 
     def give(self, asset: str, amount: Decimal) -> None:
         """Somebody moves something in, or out again of what is theirs."""
-        amount = max(amount, -min(self.theirs[asset], self.free(asset)))
+        amount = max(amount, -max(min(self.theirs[asset], self.free(asset)), ZERO))
         self.balances[asset] += amount
         self.theirs[asset] += amount
         self._world.note("moved from outside", asset, amount)
@@ -171,9 +171,13 @@ class Exchange:
         chance, world = self._world.chance, self._world
         name = chance.choice(list(self.instruments))
         base, rules = base_of(name), self.instruments[name]
-        what = chance.choice(("money in", "money out", "coins in", "coins out", "buy", "sell", "rest"))
+        what = chance.choice(
+            ("money in", "money out", "coins in", "coins out", "buy", "sell", "rest", "take")
+        )
         if what.startswith("money"):
             self.give(MONEY, Decimal(500 if what.endswith("in") else -300))
+        elif what == "take":
+            self._take(name, rules)
         elif what.startswith("coins"):
             self.give(base, Decimal(2 if what.endswith("in") else -1))
         else:
@@ -185,6 +189,24 @@ class Exchange:
                 self.accept(
                     _by_hand(world.count("by hand"), name, side, quantity, price, world.moment()), 0.0
                 )
+
+    def _take(self, name: str, rules: Instrument) -> None:
+        """They even sell what is the desk's, and cancel its stop for that."""
+        world = self._world
+        for placed in self.orders:
+            if placed.open and placed.request.instrument == name and placed.request.side is Side.SELL:
+                self._end(placed, OrderStatus.CANCELLED)
+        quantity = whole_lots(
+            rules, self.balances[base_of(name)] * world.chance.choice((Decimal(1), Decimal("0.4")))
+        )
+        if quantity * world.price(name) > rules.min_notional:
+            number = world.count("by hand")
+            self.accept(_by_hand(number, name, Side.SELL, quantity, None, world.moment()), 0.0)
+
+    def real(self, name: str) -> Decimal:
+        """What is really there of what the desk says that it holds: somebody may have sold some."""
+        base = base_of(name)
+        return self.balances[base] - max(self.theirs[base], ZERO)
 
     def _trade_all(self, placed: Placed) -> None:
         """At once, or in parts; what is left may expire, as when a book is empty."""

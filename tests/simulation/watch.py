@@ -19,7 +19,7 @@ from engine.core.domain.records import (
     encode,
 )
 from engine.core.domain.risk import TradingState
-from engine.core.execution.account import base_of, ours
+from engine.core.execution.account import ours
 from engine.live.recover import rebuild
 from engine.ports import StoredRecord
 from tests.simulation.exchange import MONEY, is_ours
@@ -46,6 +46,7 @@ class Watch:
         self._sent: set[str] = set()
         self._bare: dict[str, float] = {}
         self._dust: dict[str, Decimal] = {}
+        self._trades_closed: list[TradeRecord] = []
         self._last: dict[str, OrderStatus] = {}
         self._holds: dict[str, str] = {}
         self.fills: dict[str, FillRecord] = {}
@@ -72,7 +73,8 @@ class Watch:
             self._order(record)
         elif isinstance(record, FillRecord):
             self._fill(record)
-        elif isinstance(record, TradeRecord) and record.dust:
+        elif isinstance(record, TradeRecord):
+            self._trades_closed.append(record)
             self._dust[record.instrument] = self._dust.get(record.instrument, Decimal(0)) + record.dust
 
     def _order(self, record: OrderRecord) -> None:
@@ -122,8 +124,7 @@ class Watch:
         """What is held and neither protected nor being closed is so for a short time only."""
         world, exchange = self._world, self._world.exchange
         for name, rules in exchange.instruments.items():
-            base = base_of(name)
-            owned = exchange.balances[base] - exchange.theirs[base] - self._dust.get(name, Decimal(0))
+            owned = exchange.real(name) - self._dust.get(name, Decimal(0))
             if owned < rules.lot:
                 self._bare.pop(name, None)
                 continue
@@ -171,8 +172,7 @@ class Watch:
         world, exchange, limits = self._world, self._world.exchange, self._world.settings.risk
         worth = {}
         for name in exchange.instruments:
-            base = base_of(name)
-            units = exchange.balances[base] - exchange.theirs[base]
+            units = max(exchange.real(name) - self._dust.get(name, Decimal(0)), Decimal(0))
             units += sum(
                 (o.rest for o in exchange.orders if o.open and self._adds(o.request, name)), Decimal(0)
             )
@@ -199,6 +199,7 @@ class Watch:
         self._trades()
         self._orders(state)
         self._amounts(state)
+        self._sums(state)
         self._commands(state)
         self._desk(state)
 
@@ -281,6 +282,17 @@ class Watch:
         if world.disk.row.state is not state.risk.trading:
             world.report("I6", f"the row says {world.disk.row.state}, the journal says {state.risk.trading}")
 
+    def _sums(self, state: DeskState) -> None:
+        """What the trades earned, and what is still open, is what cash has gained."""
+        gained = state.portfolio.cash - self._world.settings.desk.cash
+        closed = sum((trade.net for trade in self._trades_closed), Decimal(0))
+        still = sum(
+            (p.realised - p.side.sign * p.entered_value - p.fees for p in state.portfolio.positions),
+            Decimal(0),
+        )
+        if abs(gained - closed - still) > EXACT:
+            self._world.report("I2", f"cash gained {gained}, the trades say {closed} and {still}")
+
     def _desk(self, state: DeskState) -> None:
         world, risk, portfolio = self._world, state.risk, state.portfolio
         halted = risk.trading is not TradingState.ACTIVE
@@ -295,7 +307,10 @@ class Watch:
             world.report("I6", "somebody was told that all is closed, and it is not")
         for position in portfolio.positions:
             rules = world.exchange.instruments[position.instrument]
-            needed = whole_lots(rules, position.quantity)
+            there = world.exchange.real(position.instrument) - portfolio.dust.get(
+                position.instrument, Decimal(0)
+            )
+            needed = whole_lots(rules, min(position.quantity, there))
             cover = self._cover(position.instrument)
             if (needed - cover) * world.price(position.instrument) >= rules.min_notional:
                 world.report(
