@@ -12,7 +12,7 @@ from engine.core.accounting.ledger import dust_trade
 from engine.core.accounting.settle import order_record
 from engine.core.domain.errors import VenueDown
 from engine.core.domain.instrument import whole_lots
-from engine.core.domain.order import Order, OrderStatus
+from engine.core.domain.order import Order, OrderStatus, OrderType
 from engine.core.execution.protect import Act, Step, due
 from engine.live.holds import VENUE, Holds
 from engine.live.orders import OrderManager
@@ -25,7 +25,7 @@ YOUNG_S, SELDOM_S = 10.0, 5.0
 """An order that was sent within `YOUNG_S` is asked after each time, one that rests every `SELDOM_S`."""
 PATIENCE = 3
 """So many failures to ask in a row hold new entries."""
-LONGEST_PAUSE_S = 60.0
+LONGEST_PAUSE_S, UNREACHED_PAUSE_S = 60.0, 5.0
 
 
 class Tender:
@@ -51,7 +51,7 @@ class Tender:
         ] = {}  # when an order was first seen here, and when first without a trace
         self._missing: dict[str, float] = {}
         self._next: dict[str, float] = {}
-        self._refused: dict[str, tuple[int, float]] = {}
+        self._refused: dict[tuple[str, OrderType], tuple[int, float]] = {}
         self._failures = 0
 
     async def tend(self) -> None:
@@ -186,15 +186,23 @@ class Tender:
         await self._writer.write([dust_trade(position, self._clock.now())])
 
     def _count_refusals(self, step: Step, status: OrderStatus) -> None:
-        instrument = step.request.instrument
-        if status in (OrderStatus.REFUSED, OrderStatus.EXPIRED):
-            times = self._refused.get(instrument, (0, 0.0))[0] + 1
-            wait = min(2.0 ** (times - 1), LONGEST_PAUSE_S)
-            self._refused[instrument] = (times, self._clock.monotonic() + wait)
-        else:
-            self._refused.pop(instrument, None)
+        """A no is asked again ever later; what did not even leave goes soon, for nobody has said no to it."""
+        key = _kind(step)
+        if status not in (OrderStatus.REFUSED, OrderStatus.EXPIRED):
+            self._refused.pop(key, None)
+            return
+        times = self._refused.get(key, (0, 0.0))[0] + (status is OrderStatus.REFUSED)
+        wait = (
+            min(2.0 ** (times - 1), LONGEST_PAUSE_S) if status is OrderStatus.REFUSED else UNREACHED_PAUSE_S
+        )
+        self._refused[key] = (times, self._clock.monotonic() + wait)
 
     def _paused(self, step: Step) -> bool:
         """A venue that has just said no is not asked the same again at once."""
-        until = self._refused.get(step.request.instrument, (0, 0.0))[1]
+        until = self._refused.get(_kind(step), (0, 0.0))[1]
         return step.act is Act.SEND and self._clock.monotonic() < until
+
+
+def _kind(step: Step) -> tuple[str, OrderType]:
+    """What a no was said to: an exit does not wait because a stop was refused."""
+    return step.request.instrument, step.request.type

@@ -36,10 +36,11 @@ def sighted(
 ) -> tuple[DeskState, list[Record]]:
     """The records of what the venue shows of one of our orders: executions that are not `booked` yet, and its end.
 
-    `booked` are the trade ids that the journal has. An order without an answer is accepted first: its plan, and with
-    it the stop, must still be there when the fill is booked.
+    `booked` are the trade ids that the journal has; one answer may tell a trade twice. An order without an answer is
+    accepted first: its plan, and with it the stop, must still be there when the fill is booked.
     """
     records: list[Record] = []
+    fills = {fill.trade_id: fill for fill in seen.fills if fill.trade_id not in booked}
 
     def add(new: Sequence[Record]) -> None:
         nonlocal state
@@ -50,9 +51,8 @@ def sighted(
     known = state.portfolio.order(request.client_id)
     if known is not None and known.status in _UNANSWERED and seen.status in _ALIVE:
         add([order_record(request, OrderStatus.ACCEPTED, at, "found at the venue", seen.venue_id)])
-    for fill in seen.fills:
-        if fill.trade_id not in booked:
-            add(_booked(state, request, fill))
+    for fill in fills.values():
+        add(_booked(state, request, fill))
     known = state.portfolio.order(request.client_id)
     if known is not None and not seen.status.open:
         add([order_record(known.request, seen.status, at, seen.reason, seen.venue_id)])
