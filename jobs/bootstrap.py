@@ -134,7 +134,7 @@ async def assemble(
     identity = Identity(settings, settings_hash(settings), code_version())
     outage = Outage(writer, orders, clock) if patient else None
     control = Control(writer, journal, store, orders, clock, identity, reconciler.accept)
-    desk = LiveDesk(writer, control, bus)
+    desk = LiveDesk(writer, control, bus, tender.tend)
     parts = Parts(
         identity=identity,
         writer=writer,
