@@ -14,7 +14,7 @@ from engine.core.domain.errors import VenueDown
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import Order, OrderStatus
 from engine.core.execution.protect import Act, Step, due
-from engine.live.holds import VENUE, Holds
+from engine.live.holds import VENUE, Holds, Refusals
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, Venue
@@ -37,6 +37,7 @@ class Tender:
         venue: Venue,
         orders: OrderManager,
         holds: Holds,
+        refusals: Refusals,
         settings: Settings,
         clock: Clock,
     ) -> None:
@@ -44,6 +45,7 @@ class Tender:
         self._venue = venue
         self._orders = orders
         self._holds = holds
+        self._refusals = refusals
         self._settings = settings
         self._clock = clock
         self._first: dict[
@@ -51,8 +53,9 @@ class Tender:
         ] = {}  # when an order was first seen here, and when first without a trace
         self._missing: dict[str, float] = {}
         self._next: dict[str, float] = {}
-        self._refused: dict[str, tuple[int, float]] = {}
+        self._tried: dict[str, tuple[int, float]] = {}  # how often in vain, and until when it is let be
         self._failures = 0
+        self._ill = False
 
     async def tend(self) -> None:
         """One round. Cheap when nothing is open and nothing held."""
@@ -60,26 +63,33 @@ class Tender:
         if self._venue.traits.holds_protection:
             return  # such a venue tells by itself what happens, with each bar
         why = self._venue.unwell() or await self._look_at_all()
+        ill = bool(why or self._failures)
         if why:
             await self._holds.set(VENUE, why)
-        elif not self._failures:
+        elif not ill:
             await self._holds.lift(VENUE)
+        if self._ill and not ill:
+            self._tried.clear()  # what could not be done meanwhile can be now
+        self._ill = ill
         await self._take_steps()
+        await self._refusals.look()
 
     async def _look_at_all(self) -> str:
         """Why the venue cannot be worked with, once that has been so for some time."""
         try:
-            await self._look()
+            answered = await self._look()
         except VenueDown as error:
             self._failures += 1
             return f"the venue cannot be asked: {error}" if self._failures >= PATIENCE else ""
-        self._failures = 0
+        if answered:
+            self._failures = 0
         return ""
 
     # --- asking ---
 
-    async def _look(self) -> None:
-        now = self._clock.monotonic()
+    async def _look(self) -> bool:
+        """Whether it answers; a round in which nothing was due to be asked tells nothing of that."""
+        now, asked = self._clock.monotonic(), False
         orders = [o for o in self._writer.state.portfolio.orders if o.status is not OrderStatus.INTENT]
         self._forget(order.request.client_id for order in orders)
         failed: VenueDown | None = None
@@ -92,10 +102,13 @@ class Tender:
             self._next[client_id] = now + (0 if young else SELDOM_S)
             try:
                 await self._ask(order)
+                asked = True
             except VenueDown as error:
                 failed = error  # the others may still be answered
+                del self._next[client_id]
         if failed is not None:
             raise failed
+        return asked or not orders
 
     async def _ask(self, order: Order) -> None:
         request, now = order.request, self._clock.monotonic()
@@ -132,9 +145,9 @@ class Tender:
         return not external or whole_lots(self._settings.instrument(instrument), external) <= 0
 
     def _forget(self, open_ids: Iterable[str]) -> None:
-        """Only what is open is remembered."""
-        kept = set(open_ids)
-        for memory in (self._first, self._missing, self._next):
+        """Only what is open is remembered, and which instrument's orders the venue does not take."""
+        kept = {*open_ids, *(each.name for each in self._settings.desk.instruments)}
+        for memory in (self._first, self._missing, self._next, self._tried):
             for client_id in [known for known in memory if known not in kept]:
                 del memory[client_id]
 
@@ -168,10 +181,14 @@ class Tender:
         """Whether it changed something that other steps may follow from."""
         if step.act is Act.SEND:
             status = await self._orders.send_due(step.request, step.why)
-            self._count_refusals(step, status)
+            self._count(step, in_vain=status in (OrderStatus.REFUSED, OrderStatus.EXPIRED))
             return status is not OrderStatus.UNKNOWN
         if step.act is Act.CANCEL:
-            return await self._orders.cancel(step.request, step.why)
+            over = await self._orders.cancel(step.request, step.why)
+            self._count(step, in_vain=not over)
+            if not over:  # it may have filled, or be gone: the next round asks
+                self._next.pop(step.request.client_id, None)
+            return over
         if step.act is Act.DROP:
             await self._orders.drop(step.request, step.why)
         elif step.act is Act.OPEN:
@@ -185,16 +202,22 @@ class Tender:
         assert position is not None, "what is written off is held"
         await self._writer.write([dust_trade(position, self._clock.now())])
 
-    def _count_refusals(self, step: Step, status: OrderStatus) -> None:
-        instrument = step.request.instrument
-        if status in (OrderStatus.REFUSED, OrderStatus.EXPIRED):
-            times = self._refused.get(instrument, (0, 0.0))[0] + 1
+    def _count(self, step: Step, *, in_vain: bool) -> None:
+        what = _what(step)
+        if in_vain:
+            times = self._tried.get(what, (0, 0.0))[0] + 1
             wait = min(2.0 ** (times - 1), LONGEST_PAUSE_S)
-            self._refused[instrument] = (times, self._clock.monotonic() + wait)
+            self._tried[what] = (times, self._clock.monotonic() + wait)
         else:
-            self._refused.pop(instrument, None)
+            self._tried.pop(what, None)
 
     def _paused(self, step: Step) -> bool:
         """A venue that has just said no is not asked the same again at once."""
-        until = self._refused.get(step.request.instrument, (0, 0.0))[1]
-        return step.act is Act.SEND and self._clock.monotonic() < until
+        return self._clock.monotonic() < self._tried.get(_what(step), (0, 0.0))[1]
+
+
+def _what(step: Step) -> str:
+    """What is tried: to send in an instrument, to cancel an order. Anything else needs no venue and has no pause."""
+    if step.act is Act.SEND:
+        return step.request.instrument
+    return step.request.client_id if step.act is Act.CANCEL else ""
