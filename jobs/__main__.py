@@ -217,11 +217,16 @@ def report(
 
 
 @journal_app.command("export")
-def journal_export(home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
+def journal_export(
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+    orders: Annotated[bool, typer.Option("--orders", help="Every order, with what became of it.")] = False,
+) -> None:
     """Every record as a line of JSON, oldest first; with --json no different."""
     from jobs import journal as job
 
-    job.export(home, load(profile, os.environ))
+    (job.export_orders if orders else job.export)(home, load(profile, os.environ))
 
 
 @journal_app.command("verify")

@@ -18,7 +18,7 @@ from engine.live.bus import Bus
 from engine.live.control import Control
 from engine.live.cycle import Parts
 from engine.live.desk import LiveDesk
-from engine.live.holds import Holds
+from engine.live.holds import Holds, Refusals
 from engine.live.loop import Loop, Moment
 from engine.live.orders import OrderManager
 from engine.live.outage import Outage
@@ -169,7 +169,8 @@ async def assemble(
         paper.restore(recovered.state)
     orders = OrderManager(writer, journal, venue, store, clock, settings, lease)
     holds = Holds(writer, clock)
-    tender = Tender(writer, venue, orders, holds, settings, clock)
+    refusals = Refusals(writer, journal, holds, clock)
+    tender = Tender(writer, venue, orders, holds, refusals, settings, clock)
     reconciler = Reconciler(writer, journal, venue, orders, holds, settings, clock)
     goes_on = max([first_bar, *recovered.state.last_bars.values()])
     await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
@@ -177,7 +178,7 @@ async def assemble(
     identity = Identity(settings, settings_hash(settings), code_version())
     outage = Outage(writer, orders, clock) if patient else None
     control = Control(writer, journal, store, orders, clock, identity, reconciler.accept)
-    desk = LiveDesk(writer, control, bus)
+    desk = LiveDesk(writer, control, bus, tender.tend)
     parts = Parts(
         identity=identity,
         writer=writer,

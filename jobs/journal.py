@@ -26,6 +26,16 @@ def export(root: Path, settings: Settings) -> None:
         sys.stdout.buffer.flush()
 
 
+def export_orders(root: Path, settings: Settings) -> None:
+    """Every order as one line of JSON, with what became of it."""
+    from engine.core.accounting.lives import lives
+
+    with opened(Home(root), settings) as desk:
+        for life in lives(stored.record for stored in desk.journal.read()).values():
+            sys.stdout.buffer.write(msgspec.json.encode(life) + b"\n")
+        sys.stdout.buffer.flush()
+
+
 def verify(root: Path, settings: Settings, given: Sequence[str], key: Path | None, *, as_json: bool) -> int:
     """Walk the chain and hold it against its anchors, those of the home and those `given`; 1 when it does not hold."""
     from engine.store.anchors import examine

@@ -31,6 +31,7 @@ from jobs.bootstrap import Engine, open_engine
 from jobs.clocks import WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
+from jobs.health import serve
 from jobs.home import Home
 from jobs.output import say, show
 from jobs.reporter import Reporter
@@ -109,7 +110,9 @@ async def run_live(
                 else None
             )
             say(f"the desk is up: {engine.desk.status()['state']}, orders go to {_where(market)}")
-            await run_engine(engine, talk, held)
+            port = settings.monitoring.health_port
+            async with serve(port, engine.desk.status, lambda: engine.keeper.worst_lag_s):
+                await run_engine(engine, talk, held)
             await anchoring.stop()
             return done(engine, reporters[0])
         finally:

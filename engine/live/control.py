@@ -95,8 +95,7 @@ class Control:
             return False  # the command that wrote it is next in line, and nothing that adds risk leaves until then
         if row.state is risk.trading:
             self._row = row
-        elif RANK[row.state] > RANK[risk.trading] and (not row.version or row.version < before.version):
-            # Nobody resumed: a file was removed by hand, or the row is another desk's. The journal's halt holds.
+        elif RANK[row.state] > RANK[risk.trading] and not _resumed(row, before, risk):
             self._row = self._store.set_halt(risk.trading, risk.by, risk.why, self._clock.now())
         else:
             self._row = row
@@ -268,6 +267,17 @@ class Control:
             risk=risk,
             orders=orders,
         )
+
+
+def _resumed(row: HaltRow, before: HaltRow, risk: RiskState) -> bool:
+    """Whether somebody let the desk go on, so that the row now stands above what the journal says.
+
+    Nobody did where the row is no later one: a file was removed by hand, the row is another desk's, or it is as old as
+    it was when the desk held itself back, as it does after an overfill.
+    """
+    if not row.version or row.version < before.version:
+        return False
+    return row.version > before.version or risk.since is None or row.since >= risk.since
 
 
 SAID = {

@@ -1,9 +1,12 @@
 """The one door for people, over the running engine."""
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from engine.core.domain.commands import Command, Outcome
+from engine.core.domain.errors import StoreFailed
 from engine.live.bus import Bus, Listener
 from engine.live.control import Control
 from engine.live.status import positions, status
@@ -13,10 +16,14 @@ from engine.live.writer import Writer
 class LiveDesk:
     """Commands and cycles take turns: one lock, so that a command never sees half a cycle."""
 
-    def __init__(self, writer: Writer, control: Control, bus: Bus) -> None:
+    def __init__(
+        self, writer: Writer, control: Control, bus: Bus, tend: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """`tend` takes the steps that follow from a command: the stop of what was bought, the exit that was wished."""
         self._writer = writer
         self._control = control
         self._bus = bus
+        self._tend = tend
         self.turn = asyncio.Lock()
 
     async def submit(self, command: Command) -> Outcome:
@@ -29,7 +36,13 @@ class LiveDesk:
 
     async def _handled(self, command: Command) -> Outcome:
         async with self.turn:
-            return await self._control.handle(command)
+            outcome = await self._control.handle(command)
+            if self._tend is not None:
+                with contextlib.suppress(
+                    StoreFailed
+                ):  # the next round meets the same, and knows what to do about it
+                    await self._tend()
+            return outcome
 
     def listen(self, listener: Listener) -> None:
         """Be told of every record once it is durable."""

@@ -3,11 +3,15 @@
 from msgspec.structs import replace
 
 from engine.core.domain.ids import record_id
-from engine.core.domain.records import IncidentRecord
+from engine.core.domain.order import OrderStatus
+from engine.core.domain.records import IncidentRecord, OrderRecord
+from engine.core.risk.refusals import WITHIN, refusing
 from engine.live.writer import Writer
-from engine.ports import Clock
+from engine.ports import Clock, Journal
 
-ACCOUNT, CLOCK, DATA, VENUE = "account", "clock", "data", "venue"
+ACCOUNT, CLOCK, DATA, UNREAD, VENUE = "account", "clock", "data", "unread", "venue"
+"""Of the whole desk. A hold on one instrument has its name behind a space."""
+REFUSED = "refused "
 
 
 class Holds:
@@ -35,3 +39,27 @@ class Holds:
         risk = replace(self._writer.state.risk, holds=holds)
         key = record_id("i", at, "hold", name, str(self._writer.sequence))
         await self._writer.write([IncidentRecord(key, at, f"hold {name}", text, {}, risk)])
+
+
+class Refusals:
+    """What a venue keeps refusing for one reason is not tried again for a while: somebody should look at it."""
+
+    def __init__(self, writer: Writer, journal: Journal, holds: Holds, clock: Clock) -> None:
+        self._writer = writer
+        self._journal = journal
+        self._holds = holds
+        self._clock = clock
+
+    async def look(self) -> None:
+        """Hold entries in the instruments of which that is so, and let go of those of which it is not any more."""
+        since = self._clock.now() - WITHIN
+        found = self._journal.find(kind="order", outcome=OrderStatus.REFUSED, since=since, limit=1000)
+        now = {
+            REFUSED + name: why
+            for name, why in refusing([r.record for r in found if isinstance(r.record, OrderRecord)]).items()
+        }
+        for name, why in now.items():
+            await self._holds.set(name, why)
+        for name in self._writer.state.risk.holds:
+            if name.startswith(REFUSED) and name not in now:
+                await self._holds.lift(name)

@@ -161,7 +161,7 @@ class OrderManager:
         allowed = self._settings.execution.entry_expires_s
         if late > allowed:
             return f"{late:.0f} s late, at most {allowed:g} s are allowed"
-        return next(iter(self._writer.state.risk.holds.values()), "")
+        return next(iter(self._writer.state.risk.against(request.instrument)), "")
 
     async def _asked(self, answer: Awaitable[Submission]) -> Submission:
         try:

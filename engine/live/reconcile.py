@@ -14,7 +14,7 @@ from engine.core.accounting.settle import sighted
 from engine.core.domain.errors import Refused, VenueDown
 from engine.core.domain.ids import digest, fill_id, record_id
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType
-from engine.core.domain.records import AccountRecord, IncidentRecord, OrderRecord
+from engine.core.domain.records import AccountRecord, FillRecord, IncidentRecord, OrderRecord
 from engine.core.domain.venue import Account, OpenOrder, Sighting
 from engine.core.execution.account import base_of, differences, moved_by, outside
 from engine.live.holds import ACCOUNT, Holds
@@ -25,6 +25,8 @@ from engine.ports import Clock, Journal, Venue
 OVERLAP = timedelta(minutes=5)
 """Executions are asked for from so long before the newest look: venues list them late."""
 LOOK_BACK = timedelta(days=1)
+MOST_FILLS = 10_000
+"""So many executions of one order are counted; no order that the desk sends has more."""
 CONFIRM = 2
 """A difference counts when it was seen so often in a row with nothing on its way."""
 
@@ -162,11 +164,16 @@ class Reconciler:
             at=fill.at,
             withheld=fill.withheld,
         )
-        seen = Sighting(
-            OrderStatus.PARTIAL, whole.quantity, (whole,)
-        )  # its end is told by the next look at it
-        state = self._writer.state
-        await self._writer.write(sighted(state, request, seen, frozenset(), self._clock.now())[1])
+        earlier = self._booked(fill.client_id)
+        # Its end is told by the next look at it.
+        seen = Sighting(OrderStatus.PARTIAL, whole.quantity, (*earlier, whole))
+        booked = frozenset(each.trade_id for each in earlier)
+        await self._writer.write(sighted(self._writer.state, request, seen, booked, self._clock.now())[1])
+
+    def _booked(self, client_id: str) -> list[Fill]:
+        """What the journal has of an order's executions: it may be over, and then the books have forgotten it."""
+        found = self._journal.find(kind="fill", client_id=client_id, limit=MOST_FILLS)
+        return [stored.record.fill for stored in found if isinstance(stored.record, FillRecord)]
 
     async def _theirs(self, fill: Fill) -> None:
         key = f"a-{digest('external', fill.instrument, fill.trade_id, length=20)}"

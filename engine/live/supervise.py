@@ -16,7 +16,7 @@ from engine.core.domain.commands import Outcome
 from engine.core.domain.errors import StoreFailed, VenueDown, WhydeskError
 from engine.live.control import Control
 from engine.live.desk import LiveDesk
-from engine.live.holds import ACCOUNT, CLOCK, DATA, Holds
+from engine.live.holds import CLOCK, DATA, UNREAD, Holds
 from engine.live.outage import Outage
 from engine.live.reconcile import Reconciler
 from engine.live.tend import PATIENCE, Tender
@@ -114,10 +114,11 @@ class Keeper:
             try:
                 await self._reconciler.check()
                 self._unread = 0
+                await self._holds.lift(UNREAD)
             except VenueDown as error:
                 self._unread += 1
                 if self._unread >= PATIENCE:
-                    await self._holds.set(ACCOUNT, f"the account cannot be read: {error}")
+                    await self._holds.set(UNREAD, f"the account cannot be read: {error}")
 
     async def check_clock(self) -> None:
         """Orders carry our time, and bars are judged by it: a venue more than a second away is one of us wrong."""

@@ -14,7 +14,7 @@ from engine.core.domain.errors import VenueDown
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import Order, OrderStatus, OrderType
 from engine.core.execution.protect import Act, Step, due
-from engine.live.holds import VENUE, Holds
+from engine.live.holds import VENUE, Holds, Refusals
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, Venue
@@ -37,6 +37,7 @@ class Tender:
         venue: Venue,
         orders: OrderManager,
         holds: Holds,
+        refusals: Refusals,
         settings: Settings,
         clock: Clock,
     ) -> None:
@@ -44,6 +45,7 @@ class Tender:
         self._venue = venue
         self._orders = orders
         self._holds = holds
+        self._refusals = refusals
         self._settings = settings
         self._clock = clock
         self._first: dict[
@@ -51,8 +53,9 @@ class Tender:
         ] = {}  # when an order was first seen here, and when first without a trace
         self._missing: dict[str, float] = {}
         self._next: dict[str, float] = {}
-        self._refused: dict[tuple[str, OrderType], tuple[int, float]] = {}
+        self._tried: dict[str, tuple[int, float]] = {}  # how often in vain, and until when it is let be
         self._failures = 0
+        self._ill = False
 
     async def tend(self) -> None:
         """One round. Cheap when nothing is open and nothing held."""
@@ -60,26 +63,33 @@ class Tender:
         if self._venue.traits.holds_protection:
             return  # such a venue tells by itself what happens, with each bar
         why = self._venue.unwell() or await self._look_at_all()
+        ill = bool(why or self._failures)
         if why:
             await self._holds.set(VENUE, why)
-        elif not self._failures:
+        elif not ill:
             await self._holds.lift(VENUE)
+        if self._ill and not ill:
+            self._tried.clear()  # what could not be done meanwhile can be now
+        self._ill = ill
         await self._take_steps()
+        await self._refusals.look()
 
     async def _look_at_all(self) -> str:
         """Why the venue cannot be worked with, once that has been so for some time."""
         try:
-            await self._look()
+            answered = await self._look()
         except VenueDown as error:
             self._failures += 1
             return f"the venue cannot be asked: {error}" if self._failures >= PATIENCE else ""
-        self._failures = 0
+        if answered:
+            self._failures = 0
         return ""
 
     # --- asking ---
 
-    async def _look(self) -> None:
-        now = self._clock.monotonic()
+    async def _look(self) -> bool:
+        """Whether it answers; a round in which nothing was due to be asked tells nothing of that."""
+        now, asked = self._clock.monotonic(), False
         orders = [o for o in self._writer.state.portfolio.orders if o.status is not OrderStatus.INTENT]
         self._forget(order.request.client_id for order in orders)
         failed: VenueDown | None = None
@@ -92,10 +102,13 @@ class Tender:
             self._next[client_id] = now + (0 if young else SELDOM_S)
             try:
                 await self._ask(order)
+                asked = True
             except VenueDown as error:
                 failed = error  # the others may still be answered
+                del self._next[client_id]
         if failed is not None:
             raise failed
+        return asked or not orders
 
     async def _ask(self, order: Order) -> None:
         request, now = order.request, self._clock.monotonic()
@@ -132,9 +145,10 @@ class Tender:
         return not external or whole_lots(self._settings.instrument(instrument), external) <= 0
 
     def _forget(self, open_ids: Iterable[str]) -> None:
-        """Only what is open is remembered."""
-        kept = set(open_ids)
-        for memory in (self._first, self._missing, self._next):
+        """Only what is open is remembered, and which orders of an instrument the venue does not take."""
+        kinds = {_kind(each.name, type_) for each in self._settings.desk.instruments for type_ in OrderType}
+        kept = {*open_ids, *kinds}
+        for memory in (self._first, self._missing, self._next, self._tried):
             for client_id in [known for known in memory if known not in kept]:
                 del memory[client_id]
 
@@ -168,10 +182,14 @@ class Tender:
         """Whether it changed something that other steps may follow from."""
         if step.act is Act.SEND:
             status = await self._orders.send_due(step.request, step.why)
-            self._count_refusals(step, status)
+            self._count(step, IN_VAIN_S.get(status))
             return status is not OrderStatus.UNKNOWN
         if step.act is Act.CANCEL:
-            return await self._orders.cancel(step.request, step.why)
+            over = await self._orders.cancel(step.request, step.why)
+            self._count(step, None if over else 0.0)
+            if not over:  # it may have filled, or be gone: the next round asks
+                self._next.pop(step.request.client_id, None)
+            return over
         if step.act is Act.DROP:
             await self._orders.drop(step.request, step.why)
         elif step.act is Act.OPEN:
@@ -185,24 +203,34 @@ class Tender:
         assert position is not None, "what is written off is held"
         await self._writer.write([dust_trade(position, self._clock.now())])
 
-    def _count_refusals(self, step: Step, status: OrderStatus) -> None:
-        """A no is asked again ever later; what did not even leave goes soon, for nobody has said no to it."""
-        key = _kind(step)
-        if status not in (OrderStatus.REFUSED, OrderStatus.EXPIRED):
-            self._refused.pop(key, None)
+    def _count(self, step: Step, wait_s: float | None) -> None:
+        """It was done, or it was in vain and is let be: for `wait_s`, or ever longer each time (0)."""
+        what = _what(step)
+        if wait_s is None:
+            self._tried.pop(what, None)
             return
-        times = self._refused.get(key, (0, 0.0))[0] + (status is OrderStatus.REFUSED)
-        wait = (
-            min(2.0 ** (times - 1), LONGEST_PAUSE_S) if status is OrderStatus.REFUSED else UNREACHED_PAUSE_S
-        )
-        self._refused[key] = (times, self._clock.monotonic() + wait)
+        times = self._tried.get(what, (0, 0.0))[0] + (not wait_s)
+        wait = wait_s or min(2.0 ** (times - 1), LONGEST_PAUSE_S)
+        self._tried[what] = (times, self._clock.monotonic() + wait)
 
     def _paused(self, step: Step) -> bool:
         """A venue that has just said no is not asked the same again at once."""
-        until = self._refused.get(_kind(step), (0, 0.0))[1]
-        return step.act is Act.SEND and self._clock.monotonic() < until
+        return self._clock.monotonic() < self._tried.get(_what(step), (0, 0.0))[1]
 
 
-def _kind(step: Step) -> tuple[str, OrderType]:
-    """What a no was said to: an exit does not wait because a stop was refused."""
-    return step.request.instrument, step.request.type
+def _what(step: Step) -> str:
+    """What is tried: to send an order of a kind, to cancel one. Anything else needs no venue and has no pause.
+
+    An exit does not wait because a stop was refused.
+    """
+    if step.act is Act.SEND:
+        return _kind(step.request.instrument, step.request.type)
+    return step.request.client_id if step.act is Act.CANCEL else ""
+
+
+def _kind(instrument: str, type_: OrderType) -> str:
+    return f"{instrument} {type_}"
+
+
+IN_VAIN_S = {OrderStatus.REFUSED: 0.0, OrderStatus.EXPIRED: UNREACHED_PAUSE_S}
+"""A no is asked again ever later; what did not even leave goes soon, for nobody has said no to it."""

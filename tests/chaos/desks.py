@@ -8,29 +8,18 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from engine.core.accounting.fold import DeskState, apply
+from engine.core.accounting.fold import DeskState
 from engine.core.domain.order import OrderStatus, OrderType
-from engine.core.domain.portfolio import Portfolio
-from engine.core.domain.records import (
-    AccountRecord,
-    CommandRecord,
-    CycleRecord,
-    FillRecord,
-    IncidentRecord,
-    OrderRecord,
-    Record,
-    StartRecord,
-)
-from engine.store.journal import SqlJournal
+from engine.core.domain.records import AccountRecord, Record, StartRecord
+from tests import judge
 
 ROOT = Path(__file__).resolve().parents[2]
 CASH = "10000"
+JOURNAL = "desk.sqlite3"
 PROFILE = """
 desk:
   name: chaos
@@ -179,15 +168,11 @@ class Desk:
 
     def records(self) -> list[Record]:
         """The journal so far."""
-        with contextlib.closing(SqlJournal(self.home / "desk.sqlite3", read_only=True)) as journal:
-            return [stored.record for stored in journal.read()]
+        return judge.read(self.home / JOURNAL)
 
     def state(self, records: list[Record] | None = None) -> DeskState:
         """The whole fold."""
-        state = DeskState(portfolio=Portfolio(cash=Decimal(CASH)))
-        for record in records if records is not None else self.records():
-            state = apply(state, record)
-        return state
+        return judge.folded(records if records is not None else self.records(), CASH)
 
     def wait_for(self, what: str, seconds: float, seen: Any) -> float:
         """Until `seen(records)` is true; how long that took."""
@@ -232,98 +217,15 @@ def _quiet(state: DeskState) -> bool:
         and "account" not in state.risk.holds
         and not any(order.status is OrderStatus.UNKNOWN for order in orders)
         and not any(order.request.type is OrderType.MARKET for order in orders)
-        and not uncovered(state)
+        and not judge.uncovered(state)
     )
 
 
-def uncovered(state: DeskState) -> list[str]:
-    """What is held without an order that would end it, with how much."""
-    guarded = {
-        order.request.instrument
-        for order in state.portfolio.orders
-        if order.request.reduce_only and order.status is not OrderStatus.INTENT
-    }
-    return [f"{p.quantity} {p.instrument}" for p in state.portfolio.positions if p.instrument not in guarded]
-
-
-class Judgement:
-    """What the exchange says against what the journal says. Every promise is an assertion with names."""
+class Judgement(judge.Judgement):
+    """Of a desk in its own process."""
 
     def __init__(self, desk: Desk) -> None:
-        self.truth: dict[str, Any] = desk.exchange.pull("truth")
-        with contextlib.closing(SqlJournal(desk.home / "desk.sqlite3", read_only=True)) as journal:
-            walked = journal.verify(deep=True)
-            assert walked.chain_ok, walked.reason
-        self.records = desk.records()
-        self.state = desk.state(self.records)
-        self.ours = [order for order in self.truth["orders"] if order["who"] == "desk"]
-        self._no_order_twice()
-        self._nothing_without_intent()
-        self._every_fill_once()
-        self._nothing_hangs()
-        self._account_adds_up()
-        self._what_is_held_is_covered()
-
-    @property
-    def incidents(self) -> list[IncidentRecord]:
-        """What the desk wrote down as not normal."""
-        return [record for record in self.records if isinstance(record, IncidentRecord)]
-
-    def _no_order_twice(self) -> None:
-        ids = Counter(order["clientOrderId"] for order in self.ours)
-        assert [name for name, count in ids.items() if count > 1] == [], "an order was accepted twice"
-
-    def _nothing_without_intent(self) -> None:
-        written: set[str] = set()
-        for record in self.records:
-            if isinstance(record, CycleRecord):
-                written |= {order.client_id for order in record.result.orders}
-            elif isinstance(record, CommandRecord):
-                written |= {order.client_id for order in record.orders}
-            elif isinstance(record, OrderRecord):
-                written.add(record.request.client_id)
-        assert {order["clientOrderId"] for order in self.ours} <= written, "an order without an intent"
-
-    def _every_fill_once(self) -> None:
-        ids = {order["orderId"] for order in self.ours}
-        there = Counter(
-            f"{trade['symbol']}-{trade['id']}" for trade in self.truth["trades"] if trade["orderId"] in ids
-        )
-        here = Counter(record.fill.trade_id for record in self.records if isinstance(record, FillRecord))
-        assert there == here, f"fills differ: {(there - here) + (here - there)}"
-
-    def _nothing_hangs(self) -> None:
-        there = {
-            order["clientOrderId"] for order in self.ours if order["status"] in ("NEW", "PARTIALLY_FILLED")
-        }
-        here = {
-            order.request.client_id
-            for order in self.state.portfolio.orders
-            if order.status is not OrderStatus.INTENT
-        }
-        assert there == here, f"open there but not here or the reverse: {there ^ here}"
-
-    def _account_adds_up(self) -> None:
-        portfolio = self.state.portfolio
-        expected = {"USDT": portfolio.cash}
-        for position in portfolio.positions:
-            expected[position.instrument.partition("/")[0]] = position.quantity
-        for instrument, dust in portfolio.dust.items():
-            base = instrument.partition("/")[0]
-            expected[base] = expected.get(base, Decimal(0)) + dust
-        for asset, amount in portfolio.external.items():
-            expected[asset] = expected.get(asset, Decimal(0)) + amount
-        balances = {
-            each["asset"]: Decimal(each["free"]) + Decimal(each["locked"]) for each in self.truth["balances"]
-        }
-        for asset in ("USDT", "BTC", "ETH"):
-            there = balances.get(asset, Decimal(0))
-            assert abs(there - expected.get(asset, Decimal(0))) < Decimal(
-                "0.01" if asset == "USDT" else "1e-8"
-            ), f"{asset}: {there} there, {expected.get(asset, 0)} in the books"
-
-    def _what_is_held_is_covered(self) -> None:
-        assert uncovered(self.state) == [], "held without protection"
+        super().__init__(desk.exchange.pull("truth"), desk.home / JOURNAL, CASH)
 
 
 def baselines(records: list[Record]) -> list[AccountRecord]:

@@ -40,7 +40,8 @@ def sighted(
     accepted first: its plan, and with it the stop, must still be there when the fill is booked.
     """
     records: list[Record] = []
-    fills = {fill.trade_id: fill for fill in seen.fills if fill.trade_id not in booked}
+    fills = {fill.trade_id: fill for fill in seen.fills}
+    filled = sum((f.quantity + f.withheld for f in fills.values() if f.trade_id in booked), Decimal(0))
 
     def add(new: Sequence[Record]) -> None:
         nonlocal state
@@ -52,27 +53,31 @@ def sighted(
     if known is not None and known.status in _UNANSWERED and seen.status in _ALIVE:
         add([order_record(request, OrderStatus.ACCEPTED, at, "found at the venue", seen.venue_id)])
     for fill in fills.values():
-        add(_booked(state, request, fill))
+        if fill.trade_id not in booked:
+            add(_booked(state, request, fill, filled))
+            filled += fill.quantity + fill.withheld
     known = state.portfolio.order(request.client_id)
     if known is not None and not seen.status.open:
         add([order_record(known.request, seen.status, at, seen.reason, seen.venue_id)])
     return state, records
 
 
-def _booked(state: DeskState, request: OrderRequest, fill: Fill) -> list[Record]:
-    """The records of one execution at a venue. A market order's is measured against the last close seen."""
+def _booked(state: DeskState, request: OrderRequest, fill: Fill, before: Decimal) -> list[Record]:
+    """The records of one execution at a venue, of an order that had filled `before`, whether it is open or over.
+
+    A market order's is measured against the last close seen.
+    """
     if request.type is OrderType.MARKET:
         mark = state.portfolio.marks.get(request.instrument, fill.price)
         fill = replace(fill, reference=mark)
     record, trade = settle(state, fill)
     records: list[Record] = [record] if trade is None else [record, trade]
-    order, position = state.portfolio.order(fill.client_id), state.portfolio.position(fill.instrument)
-    total = fill.quantity + fill.withheld
+    position, total = state.portfolio.position(fill.instrument), before + fill.quantity + fill.withheld
     held = abs(position.quantity) if position is not None and position.side is not fill.side else Decimal(0)
-    if order is not None and order.filled + total > request.quantity:
-        records.append(_overfill(state, fill, f"{order.filled + total} of {request.quantity}"))
+    if total > request.quantity:
+        records.append(_overfill(state, fill, f"{total.normalize():f} of {request.quantity}"))
     elif request.reduce_only and fill.quantity > held:
-        records.append(_overfill(state, fill, f"{fill.quantity} of {held} held"))
+        records.append(_overfill(state, fill, f"{fill.quantity.normalize():f} of {held} held"))
     return records
 
 

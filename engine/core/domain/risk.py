@@ -116,4 +116,15 @@ class RiskState(msgspec.Struct, frozen=True, gc=False):
     last_loss: datetime | None = None
     last_exit: dict[str, datetime] = {}
     holds: dict[str, str] = {}
-    """Why nothing new is opened for now, by name: a silent venue, an account that does not add up, a wrong clock."""
+    """Why nothing new is opened for now, by name: a silent venue, an account that does not add up, a wrong clock.
+
+    A hold on one instrument alone has its name behind a space.
+    """
+
+    def against(self, instrument: str) -> list[str]:
+        """The holds that stand against an entry in `instrument`, in words.
+
+        >>> RiskState(holds={"clock": "off", "refused BTC/USDT": "no"}).against("ETH/USDT")
+        ['off']
+        """
+        return [why for name, why in self.holds.items() if name.partition(" ")[2] in ("", instrument)]

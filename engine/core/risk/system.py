@@ -59,7 +59,7 @@ def system_checks(case: Case) -> tuple[Check, ...]:
             COUNT,
             "risk.max_unknown_orders",
         ),
-        at_most("holds", TIER, len(case.risk.holds), 0, COUNT, "venue"),
+        at_most("holds", TIER, len(case.risk.against(case.observation.instrument)), 0, COUNT, "venue"),
         at_most("positions", TIER, len(held) + 1, limits.max_positions, COUNT, "risk.max_positions"),
     )
 
