@@ -34,6 +34,8 @@ MOST_REFUSALS = 2
 JUMPED = Decimal("0.01")
 """A stop that still rests when the price is this share beyond it was jumped over: some venues know only stops with a
 limit, and a limit may never fill."""
+MOST_TRIES = 3
+"""So many orders are made to protect or close what is worth less than the venue takes."""
 RESTING = (OrderStatus.ACCEPTED, OrderStatus.PARTIAL)
 
 
@@ -128,9 +130,10 @@ def _sellable(scene: Scene, position: Position) -> Decimal:
 
 
 def _worth_an_order(scene: Scene, position: Position, sellable: Decimal) -> bool:
-    """The first sale of a position is always tried: only the rest of one may be too little."""
+    """The first sale of a position is tried, though not for ever: a fee in kind may leave less than can be sold."""
     price = scene.price or position.average_price
-    return sellable > 0 and (not position.realised or sellable * price >= scene.instrument.min_notional)
+    tried = bool(position.realised) or position.attempts >= MOST_TRIES
+    return sellable > 0 and (not tried or sellable * price >= scene.instrument.min_notional)
 
 
 def _write_off(scene: Scene, mine: list[Order], position: Position) -> list[Step]:

@@ -249,3 +249,11 @@ def test_what_was_sold_and_written_off_before_takes_nothing_from_a_new_position(
     )
 
     assert told(steps(before)) == [("send", "s1", "2")]
+
+
+def test_what_is_worth_too_little_to_be_sold_is_tried_three_times_and_written_off() -> None:
+    small = position("0.1", average_price="50", stop=Decimal(40), target=Decimal(70))
+    tried = replace(small, attempts=3)
+
+    assert told(steps(portfolio(positions=(small,)), "50")) == [("send", "s1", "0.1")]
+    assert [step.act for step in steps(portfolio(positions=(tried,)), "50")] == [Act.WRITE_OFF]
