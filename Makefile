@@ -38,7 +38,8 @@ test:
 	$(call timed,ruff check,$(BIN)/ruff check .)
 	$(call timed,mypy,$(BIN)/mypy)
 	$(call timed,lint-imports,$(BIN)/lint-imports --no-logo)
-	@echo "== pytest"; $(BIN)/python -m pytest tests engine/core --doctest-modules -n $(WORKERS) --cov $(PYTEST_ARGS)
+	@echo "== pytest"; $(BIN)/python -m pytest tests engine/core --doctest-modules --ignore tests/simulation -n $(WORKERS) --cov $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,$(call timed,simulation,$(BIN)/python -m pytest tests/simulation -n $(WORKERS)))
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff format .

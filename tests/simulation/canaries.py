@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from engine.core.accounting import fold, settle
 from engine.core.domain.ids import fill_id
+from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Submission
 from engine.core.domain.records import CommandRecord, CycleRecord, Record
 from engine.core.domain.risk import RiskState, TradingState
@@ -233,6 +234,19 @@ def _sells_what_its_stop_holds(stack: ExitStack) -> None:
     _instead(stack, protect, "_close", careless)
 
 
+def _sells_what_somebody_sold(stack: ExitStack) -> None:
+    _instead(
+        stack, protect, "_sellable", lambda scene, held: whole_lots(scene.instrument, abs(held.quantity))
+    )
+
+
+def _by_our_own_clock(stack: ExitStack) -> None:
+    async def own(self: Reconciler) -> Any:
+        return self._clock.now()
+
+    _instead(stack, Reconciler, "_venue_now", own)
+
+
 def _two_at_once(stack: ExitStack) -> None:
     async def without_its_turn(self: Keeper) -> None:
         await self._tender.tend()
@@ -353,6 +367,7 @@ CANARIES = (
     Canary("what is moving is accepted as theirs", "this desk", ("I2", "I14"), _accepts_what_is_moving),
     Canary("a lost stop stays lost", "", ("I14",), _a_lost_stop_stays_lost),
     Canary("it sells what its stop holds", "freqtrade 12343", ("I6", "I14"), _sells_what_its_stop_holds),
+    Canary("it sells what somebody else has sold", "this desk", ("I6", "I14"), _sells_what_somebody_sold),
     Canary("two rounds at once", "", ("I1", "I14"), _two_at_once),
     Canary("nothing is forgotten", "", ("I13",), _never_forgets),
     Canary("holds are not asked", "", ("I8",), _holds_are_not_asked),

@@ -24,6 +24,7 @@ KINDS = (
     CommandKind.KILL,
     CommandKind.FLATTEN,
     CommandKind.FLATTEN,
+    CommandKind.FLATTEN,
 )
 
 
@@ -60,7 +61,7 @@ class People:
                 continue
             ask = self._ask_twice if chance.random() < 0.4 else self._ask
             self._at(at, ask(self._command(kind)))
-            if kind in (CommandKind.KILL, CommandKind.FLATTEN) and chance.random() < 0.6:
+            if kind in (CommandKind.KILL, CommandKind.FLATTEN) and chance.random() < 0.5:
                 self._at(at + chance.uniform(5, 50), self.resume())
 
         if chance.random() < 0.3:

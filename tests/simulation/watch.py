@@ -27,7 +27,7 @@ from tests.simulation.exchange import MONEY, is_ours
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-BARE_S, BARE_CALM_S, FLAT_CALM_S = 150.0, 35.0, 28.0
+BARE_S, FLAT_S, BARE_CALM_S, FLAT_CALM_S = 150.0, 100.0, 35.0, 26.0
 """So long a position may be without protection: while things go wrong, and once they do not."""
 ROOM = 1.2
 """The market moves between a decision and its fill: limits are checked with so much room."""
@@ -136,7 +136,7 @@ class Watch:
             since = self._bare.setdefault(name, world.now)
             allowed = FLAT_CALM_S if halted else BARE_CALM_S
             calm = min(world.now - since, world.now - world.safety_s)
-            if world.now - since > BARE_S or calm > allowed:
+            if world.now - since > (FLAT_S if halted else BARE_S) or calm > allowed:
                 what = "is held after a flatten" if halted else "is not protected"
                 world.report(
                     "I6" if halted else "I14", f"{bare} {name} {what}, for {world.now - since:.0f} s"
@@ -331,8 +331,8 @@ class Watch:
         if engine.writer._bus.failures:
             world.report("I14", "a listener failed")
         tender, count = engine.keeper._tender, len(state.portfolio.orders)
-        for name in ("_first", "_missing", "_next"):
-            if len(getattr(tender, name)) > count + 3:
+        for name in ("_first", "_missing", "_next", "_tried"):
+            if len(getattr(tender, name)) > count + 6:
                 world.report(
                     "I13", f"the tender's {name} holds {len(getattr(tender, name))} of {count} orders"
                 )
