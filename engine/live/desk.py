@@ -38,7 +38,9 @@ class LiveDesk:
         async with self.turn:
             outcome = await self._control.handle(command)
             if self._tend is not None:
-                with contextlib.suppress(StoreFailed):  # the next round meets the same, and knows what to do about it
+                with contextlib.suppress(
+                    StoreFailed
+                ):  # the next round meets the same, and knows what to do about it
                     await self._tend()
             return outcome
 

@@ -53,15 +53,17 @@ class Reconciler:
         self._clock = clock
         self._currency = settings.desk.currency
         self._assets = {self._currency} | {base_of(each.name) for each in settings.desk.instruments}
-        self._since = clock.now() - LOOK_BACK
+        # Of the clock on the wall only the first look is taken: one that is set must not hide what was traded since.
+        self._began, self._second = clock.now(), clock.monotonic()
+        self._since = self._began - LOOK_BACK
         self._seen_wrong = 0
         self._baseline: datetime | None = None
 
     async def begin(self) -> None:
         """Before the first decision: settle what happened while nobody looked. VenueDown when it cannot be asked.
 
-        The first start of all takes what the account holds beside the desk's cash as external; Refused when that
-        cash is not there.
+        The first start of all takes what the account holds beside the desk's own as external; Refused when what the
+        books say is not there: too little cash, or a position that was opened on paper.
         """
         account = await self._account()
         self._baseline = self._newest_baseline()
@@ -75,6 +77,10 @@ class Reconciler:
                 f"the account holds {has} {self._currency}, the desk was given {self._settings.desk.cash}:"
                 " set desk.cash to what it may use"
             )
+        missing = {asset: amount for asset, amount in rest.items() if amount < 0}
+        if missing:
+            told = ", ".join(f"{-amount:f} {asset}" for asset, amount in missing.items())
+            raise Refused(f"the books hold {told} that the account does not: was this home used on paper?")
         await self._adopt(account, rest, "the account at the first start")
 
     async def check(self) -> bool:
@@ -82,8 +88,14 @@ class Reconciler:
         return await self._compare(await self._account(), confirm=CONFIRM)
 
     async def accept(self, by: str) -> bool:
-        """A person says that what does not add up is theirs: it is external from now on."""
+        """A person says that what does not add up is theirs: it is external from now on.
+
+        False while something of ours is on its way: that is in the account or not, and is nobody else's.
+        """
         account = await self._account()
+        await self._take_in(account)
+        if self._anything_on_its_way():
+            return False
         rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
         await self._adopt(account, rest, f"accepted by {by}")
         await self._holds.lift(ACCOUNT)
@@ -93,18 +105,22 @@ class Reconciler:
         wait = 3 * self._settings.venue.answer_s  # it is many requests
         try:
             async with asyncio.timeout(wait):
-                asked = self._clock.now()
+                asked = self._began + timedelta(seconds=self._clock.monotonic() - self._second)
                 account = await self._venue.account(self._since)
         except TimeoutError:
             raise VenueDown(f"the account was not told within {wait:g} s") from None
         self._since = max(self._since, asked - OVERLAP)
         return account
 
-    async def _compare(self, account: Account, confirm: int) -> bool:
+    async def _take_in(self, account: Account) -> None:
+        """What the account tells of executions and of orders that rest."""
         for fill in account.fills:
             await self._settle(fill)
         for order in account.orders:
             await self._explain(order)
+
+    async def _compare(self, account: Account, confirm: int) -> bool:
+        await self._take_in(account)
         gaps = differences(self._writer.state.portfolio, account.balances, self._assets, self._currency)
         if not gaps:
             self._seen_wrong = 0
@@ -195,7 +211,7 @@ class Reconciler:
         await self._tell(
             "order found again", order, f"{order.client_id} was thought to have ended, and is cancelled"
         )
-        await self._venue.cancel(request)
+        await self._orders.end(request)
 
     async def _tell(self, name: str, order: OpenOrder, text: str) -> None:
         key = f"i-{digest(name, order.instrument, order.venue_id, length=20)}"
