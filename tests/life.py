@@ -152,6 +152,7 @@ class Life:
         self._keys = 0
         self.dies: Dies | None = None
         self.lease: Lease | None = None
+        self.position: Position | None = None  # what the very first look finds in the books
 
     # --- living and dying ---
 
@@ -175,12 +176,10 @@ class Life:
 
     async def look_at_market(self) -> None:
         """A look at every instrument as of now, which found nothing to do."""
-        await self.journal.append(
-            self._seen(
-                Portfolio(cash=Decimal(CASH), marks={name: Decimal(price) for name, price in PRICES.items()}),
-                RiskState(last_equity=Decimal(CASH)),
-            )
-        )
+        marks = {name: Decimal(price) for name, price in PRICES.items()}
+        held = (self.position,) if self.position else ()
+        known = Portfolio(cash=Decimal(CASH), positions=held, marks=marks)
+        await self.journal.append(self._seen(known, RiskState(last_equity=known.equity)))
 
     async def look_at_market_again(self) -> None:
         """The same while the desk runs."""

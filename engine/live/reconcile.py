@@ -130,7 +130,7 @@ class Reconciler:
             return False  # the two were not looked at in the same moment: ask again when it is quiet
         self._seen_wrong += 1
         if self._seen_wrong >= confirm:
-            told = ", ".join(f"{gap:+f} {asset}" for asset, gap in gaps.items())
+            told = ", ".join(f"{gap.normalize():+f} {asset}" for asset, gap in gaps.items())
             await self._holds.set(ACCOUNT, f"the account differs from the books by {told}")
         return False
 
