@@ -26,7 +26,7 @@ OVERLAP = timedelta(minutes=5)
 """Executions are asked for from so long before the newest look: venues list them late."""
 LOOK_BACK = timedelta(days=1)
 MOST_FILLS = 10_000
-"""So many executions of one order are counted; no order that the desk sends has more."""
+"""So many executions of one order are counted, and records of the account looked through for the newest whole one."""
 CONFIRM = 2
 """A difference counts when it was seen so often in a row with nothing on its way."""
 
@@ -237,7 +237,7 @@ class Reconciler:
 
     def _newest_baseline(self) -> datetime | None:
         """When the whole account was last taken as it is."""
-        for stored in self._journal.find(kind="account", limit=1000):
+        for stored in self._journal.find(kind="account", limit=MOST_FILLS):
             if isinstance(stored.record, AccountRecord) and stored.record.balances:
                 return stored.record.at
         return None

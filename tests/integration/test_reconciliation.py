@@ -3,21 +3,27 @@
 The names are rows of the failure catalogue; each ends with the judgement by the exchange's own truth.
 """
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.core.domain.commands import CommandKind
 from engine.core.domain.errors import Refused, VenueDown
 from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.records import AccountRecord, CycleRecord, OrderRecord, TradeRecord
+from engine.core.domain.venue import Account
+from engine.live.holds import Holds
+from engine.live.orders import OrderManager
 from engine.live.reconcile import Reconciler
 from tests.builders import bar, position
-from tests.life import BTC, ETH, HASTY_S, Life, life
+from tests.life import BTC, ETH, HASTY_S, Life, MortalVenue, life
 
 
 @pytest.fixture
@@ -376,7 +382,7 @@ async def test_i3c_a_home_with_a_position_that_the_account_does_not_have_is_refu
 async def test_i3c_an_account_with_less_money_than_the_desk_was_given_is_refused(tmp_path: Path) -> None:
     async with life(tmp_path, started=False) as desk:
         desk.exchange.books.free["USDT"] = Decimal(9999)
-        with pytest.raises(Refused, match="the account holds 9999.00000000 USDT, the desk was given 10000"):
+        with pytest.raises(Refused, match=r"the account holds 9999.00000000 USDT, the desk was given 10000"):
             await desk.start()
 
 
@@ -387,3 +393,36 @@ async def test_b8_an_account_that_is_not_told_in_time_is_no_account(tmp_path: Pa
         with pytest.raises(VenueDown):
             await reconciler.check()
         assert desk.written(TradeRecord) == []
+
+
+class Silent(MortalVenue):
+    """One that never tells the account."""
+
+    async def account(self, since: datetime) -> Account:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody waits for so long")
+
+
+async def test_b8_an_account_of_many_slow_answers_has_one_deadline_for_all_of_them(desk: Life) -> None:
+    quick = replace(desk.settings, venue=replace(desk.settings.venue, request_timeout_s=0.01))
+    engine, venue = desk.engine, Silent(quick, desk.clock, desk.exchange.keys)
+    orders = OrderManager(engine.writer, desk.journal, venue, desk.store, desk.clock, quick)
+    holds = Holds(engine.writer, desk.clock)
+    reconciler = Reconciler(engine.writer, desk.journal, venue, orders, holds, quick, desk.clock)
+
+    with pytest.raises(VenueDown, match=r"the account was not told within 0.09 s"):
+        await reconciler.check()
+    await venue.close()
+
+
+async def test_a19_trades_of_others_do_not_hide_the_account_that_was_taken_at_the_first_start(
+    desk: Life,
+) -> None:
+    desk.clock.advance(1)
+    desk.exchange.trade_outside("BTCUSDT", "BUY", "0.02", "by-hand")
+    await desk.reconcile(60)
+    await desk.restart()
+
+    assert [bool(record.balances) for record in desk.written(AccountRecord)] == [True, False]
+    assert desk.holds == {}
+    desk.judged()
