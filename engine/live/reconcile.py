@@ -12,12 +12,12 @@ from decimal import Decimal
 from configs.schema.settings import Settings
 from engine.core.accounting.settle import sighted
 from engine.core.domain.errors import Refused, VenueDown
-from engine.core.domain.ids import digest, fill_id, record_id
+from engine.core.domain.ids import digest, fill_id, is_order_id, record_id
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType
 from engine.core.domain.records import AccountRecord, FillRecord, IncidentRecord, OrderRecord
 from engine.core.domain.venue import Account, OpenOrder, Sighting
 from engine.core.execution.account import base_of, differences, moved_by, outside
-from engine.live.holds import ACCOUNT, Holds
+from engine.live.holds import ACCOUNT, FOR_A_PERSON, JOURNAL, Holds
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, Journal, Venue
@@ -98,7 +98,8 @@ class Reconciler:
             return False
         rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
         await self._adopt(account, rest, f"accepted by {by}")
-        await self._holds.lift(ACCOUNT)
+        for name in FOR_A_PERSON:
+            await self._holds.lift(name)
         return True
 
     async def _account(self) -> Account:
@@ -195,6 +196,15 @@ class Reconciler:
             None,
         )
         await self._writer.write([record, told])
+        await self._doubt_the_journal(fill.client_id)
+
+    async def _doubt_the_journal(self, client_id: str) -> None:
+        if is_order_id(client_id):
+            why = (
+                f"{client_id} is an order of a desk like this one and is not in this journal: an old copy of it was put"
+                " back, or another desk uses the account"
+            )
+            await self._holds.set(JOURNAL, why)
 
     async def _explain(self, order: OpenOrder) -> None:
         """An order that rests at the venue and is not open in our books."""
@@ -206,18 +216,22 @@ class Reconciler:
                 f"{order.side} {order.quantity} {order.instrument}: an order that the desk did not place"
                 f" ({order.client_id or order.venue_id})"
             )
-            await self._tell("external order", order, text)
+            if await self._tell("external order", order, text):
+                await self._doubt_the_journal(order.client_id)
             return
         await self._tell(
             "order found again", order, f"{order.client_id} was thought to have ended, and is cancelled"
         )
         await self._orders.end(request)
 
-    async def _tell(self, name: str, order: OpenOrder, text: str) -> None:
+    async def _tell(self, name: str, order: OpenOrder, text: str) -> bool:
+        """Once for each order; whether this was the first time."""
         key = f"i-{digest(name, order.instrument, order.venue_id, length=20)}"
-        if self._journal.get(key) is None:
-            details = {"client_id": order.client_id, "venue_id": order.venue_id}
-            await self._writer.write([IncidentRecord(key, self._clock.now(), name, text, details, None)])
+        if self._journal.get(key) is not None:
+            return False
+        details = {"client_id": order.client_id, "venue_id": order.venue_id}
+        await self._writer.write([IncidentRecord(key, self._clock.now(), name, text, details, None)])
+        return True
 
     def _request(self, client_id: str) -> OrderRequest | None:
         """The request of an order of ours, from the books or from the journal."""

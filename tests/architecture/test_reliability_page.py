@@ -46,8 +46,12 @@ def test_every_fault_has_a_test_or_says_what_is_not_built() -> None:
 
 def test_the_table_of_states_is_that_of_the_code() -> None:
     told = {
-        OrderStatus(state): {OrderStatus(word) for word in re.findall(r"\w+", may) if word in set(OrderStatus)}
-        for state, may in re.findall(r"^\| (\w+) \| [^|]* \| ([^|:]*)(?::[^|]*)? \|$", PAGE.read_text(), re.MULTILINE)
+        OrderStatus(state): {
+            OrderStatus(word) for word in re.findall(r"\w+", may) if word in set(OrderStatus)
+        }
+        for state, may in re.findall(
+            r"^\| (\w+) \| [^|]* \| ([^|:]*)(?::[^|]*)? \|$", PAGE.read_text(), re.MULTILINE
+        )
         if state in set(OrderStatus)
     }
     begins = {OrderStatus.INTENT, OrderStatus.UNKNOWN}

@@ -365,6 +365,49 @@ async def test_c5_a_bar_is_decided_on_once_however_often_it_is_told(desk: Life) 
     desk.judged()
 
 
+# --- F6: an old copy of the journal ---
+
+
+def copied(home: Path) -> bytes:
+    return (home / "desk.sqlite3").read_bytes()
+
+
+def put_back(home: Path, old: bytes) -> None:
+    for each in home.glob("desk.sqlite3*"):
+        each.unlink()
+    (home / "desk.sqlite3").write_bytes(old)
+
+
+async def test_f6_an_old_copy_of_the_journal_that_is_put_back_holds_until_a_person_has_looked(
+    desk: Life, tmp_path: Path
+) -> None:
+    """What was ordered since is at the venue and in no record: it is told as external, and never managed."""
+    await desk.die()
+    old = copied(tmp_path)
+    await desk.start()
+    desk.clock.advance(1)
+    await desk.buy()
+    await desk.die()
+    put_back(tmp_path, old)
+    await desk.start()
+    held = dict(desk.holds)
+    refused = await desk.buy(name=ETH)
+    await desk.reconcile(60)
+    still = "journal" in desk.holds
+
+    assert "is not in this journal: an old copy of it was put back, or another desk" in held["journal"]
+    assert not refused.accepted
+    assert still, "it does not go by itself"
+    assert len(desk.told("external trade")) == len(desk.told("external order")) == 1
+    assert len(desk.sent()) == 2, "the entry and its stop, of before; nothing was sent or cancelled since"
+    await desk.say(CommandKind.KILL)
+    for _ in range(2):
+        await desk.say(CommandKind.RESUME)
+    await desk.reconcile(60)
+    assert desk.holds == {}
+    assert desk.portfolio.external["BTC"] == Decimal("0.00999")
+
+
 # --- I3c: the wrong home ---
 
 
