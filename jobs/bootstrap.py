@@ -174,7 +174,7 @@ async def assemble(
     reconciler = Reconciler(writer, journal, venue, orders, holds, settings, clock)
     goes_on = max([first_bar, *recovered.state.last_bars.values()])
     await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
-    repaired = await repair_orders(writer, venue, max(clock.now(), goes_on))
+    repaired = await repair_orders(writer, venue, max(clock.now(), goes_on), settings.venue.answer_s)
     identity = Identity(settings, settings_hash(settings), code_version())
     outage = Outage(writer, orders, clock) if patient else None
     control = Control(writer, journal, store, orders, clock, identity, reconciler.accept)

@@ -1,7 +1,7 @@
 """A whole desk in this process, put together as it runs live, against the fake exchange, with a clock that tests turn.
 
-Nothing runs by itself here: a test says what happens next, kills the desk where it likes and starts it again in its
-own home. At the end `judged` compares the journal with the exchange's own truth.
+Nothing runs by itself here: a test says what happens next, kills the desk where it likes and starts it again in the
+same home. At the end `judged` compares the journal with the exchange's own truth.
 """
 
 import asyncio
@@ -22,12 +22,13 @@ from configs.schema.venue import VenueSettings
 from engine.core.domain.commands import Command, CommandKind, Outcome
 from engine.core.domain.errors import StoreFailed
 from engine.core.domain.market import Bar, BarArrays
-from engine.core.domain.order import Order, OrderStatus, OrderType, Side
+from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderType, Side, Submission
 from engine.core.domain.portfolio import Portfolio, Position
 from engine.core.domain.records import CycleRecord, FillRecord, IncidentRecord, OrderRecord, Record
 from engine.core.domain.risk import RiskState
+from engine.core.domain.venue import Sighting
 from engine.inference.predictor import NoPredictor
-from engine.ports import StoredRecord
+from engine.ports import Lease, StoredRecord
 from engine.store.journal import SqlJournal
 from engine.store.state import SqlStateStore
 from engine.venues.ccxt.broker import CcxtVenue
@@ -43,7 +44,8 @@ PRICES = {BTC: "50000", ETH: "3000"}
 HASTY_S = 0.3
 """The deadline where somebody hangs, in real seconds."""
 Kind = TypeVar("Kind")
-Dies = Callable[[str, Sequence[Record]], bool]
+Dies = Callable[[str, Any], bool]
+"""Whether the process ends here: `before` or `after` what it does, and what that is: records, or an order."""
 
 
 class Died(Exception):
@@ -67,6 +69,37 @@ class MortalJournal(SqlJournal):
 
     def _perhaps(self, when: str, records: Sequence[Record]) -> None:
         if self.dies is not None and self.dies(when, records):
+            raise Died(when)
+
+
+class MortalVenue(CcxtVenue):
+    """A venue at which the process may die, before a request leaves or before its answer is looked at."""
+
+    dies: Dies | None = None
+
+    async def submit(self, order: OrderRequest) -> Submission:
+        """As the venue does, unless it is time to die."""
+        self._perhaps("before", order)
+        answer = await super().submit(order)
+        self._perhaps("after", order)
+        return answer
+
+    async def cancel(self, order: OrderRequest) -> Submission:
+        """The same."""
+        self._perhaps("before", order)
+        answer = await super().cancel(order)
+        self._perhaps("after", order)
+        return answer
+
+    async def lookup(self, order: OrderRequest) -> Sighting | None:
+        """The same."""
+        self._perhaps("before", order)
+        seen = await super().lookup(order)
+        self._perhaps("after", order)
+        return seen
+
+    def _perhaps(self, when: str, order: OrderRequest) -> None:
+        if self.dies is not None and self.dies(when, order):
             raise Died(when)
 
 
@@ -110,23 +143,30 @@ class Life:
                 max_daily_entries=1000,
                 max_daily_turnover=100,
                 max_unknown_orders=9,
+                max_consecutive_losses=1000,
+                max_daily_loss=0.5,
+                halt_daily_loss=0.6,
             ),
             venue=VenueSettings(kind="binance", base_url=exchange.url, **told),
         )
         self._keys = 0
         self.dies: Dies | None = None
+        self.lease: Lease | None = None
+        self.position: Position | None = None  # what the very first look finds in the books
 
     # --- living and dying ---
 
     async def start(self, *, begin: bool = True) -> "Life":
         """Recover, compare the account. The very first time the market has just been looked at."""
-        self.venue = CcxtVenue(self.settings, self.clock, self.exchange.keys)
+        self.venue = MortalVenue(self.settings, self.clock, self.exchange.keys)
         self.journal = MortalJournal(self.home / "desk.sqlite3", synchronous="NORMAL")
         self.store = SqlStateStore(self.home / "desk.sqlite3", home=self.home)
         if not self.journal.count():
             await self.look_at_market()
-        self.journal.dies = self.dies
-        outside = Outside(self.journal, self.store, self.feed, self.clock, NoPredictor(), self.venue)
+        self.journal.dies = self.venue.dies = self.dies
+        outside = Outside(
+            self.journal, self.store, self.feed, self.clock, NoPredictor(), self.venue, self.lease
+        )
         self.engine: Engine = await assemble(
             outside, self.settings, pace=_at_once, after=_not_told, first_bar=self.clock.now(), patient=True
         )
@@ -136,9 +176,10 @@ class Life:
 
     async def look_at_market(self) -> None:
         """A look at every instrument as of now, which found nothing to do."""
-        await self.journal.append(
-            self._seen(Portfolio(cash=Decimal(CASH)), RiskState(last_equity=Decimal(CASH)))
-        )
+        marks = {name: Decimal(price) for name, price in PRICES.items()}
+        held = (self.position,) if self.position else ()
+        known = Portfolio(cash=Decimal(CASH), positions=held, marks=marks)
+        await self.journal.append(self._seen(known, RiskState(last_equity=known.equity)))
 
     async def look_at_market_again(self) -> None:
         """The same while the desk runs."""
@@ -156,7 +197,7 @@ class Life:
 
     async def die(self) -> None:
         """Nothing is finished and nothing is said: what was durable is all that is left."""
-        self.journal.dies = None
+        self.dies = None
         self.journal.close()
         self.store.close()
         await self.venue.close()
@@ -165,6 +206,10 @@ class Life:
         """Die, and be started again."""
         await self.die()
         return await self.start(begin=begin)
+
+    def mortal(self, dies: Dies | None) -> None:
+        """From now on it dies where that says."""
+        self.dies = self.journal.dies = self.venue.dies = dies
 
     # --- what a person says ---
 

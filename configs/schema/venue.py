@@ -22,8 +22,8 @@ class VenueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Without `/api/v3`. Plain http only to this machine, for tests."""
     key_file: Annotated[str, Meta(max_length=1000)] = ""
     """A file with `WHYDESK_VENUE_KEY=...` and `WHYDESK_VENUE_SECRET=...` that only its owner may read."""
-    request_timeout_s: Annotated[float, Meta(ge=0.01, le=60)] = 10.0
-    """After that long a request counts as unanswered."""
+    request_timeout_s: Annotated[float, Meta(ge=0.01, le=60)] = 4.0
+    """After that long a request counts as unanswered. The stop of an entry without an answer waits for it too."""
     recv_window_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5000
     """A request that reaches the venue later than this after it was signed is refused there."""
     visibility_s: Annotated[float, Meta(ge=0, le=600)] = 12.0

@@ -18,7 +18,7 @@ from engine.core.risk.breakers import incident_of
 from engine.core.risk.killswitch import next_state, switched
 from engine.core.risk.system import RANK
 from engine.live.breaker import announce
-from engine.live.holds import ACCOUNT
+from engine.live.holds import FOR_A_PERSON
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, HaltRow, Journal, StateStore
@@ -116,7 +116,7 @@ class Control:
 
     async def _accept_account(self, by: str) -> None:
         """Whoever resumes a desk whose account does not add up has looked at it, and says that the rest is theirs."""
-        if self._accept is not None and ACCOUNT in self._writer.state.risk.holds:
+        if self._accept is not None and any(name in self._writer.state.risk.holds for name in FOR_A_PERSON):
             with contextlib.suppress(VenueDown):  # then the hold stands, and can be resumed from again
                 await self._accept(by)
 

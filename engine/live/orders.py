@@ -95,14 +95,18 @@ class OrderManager:
         """The same when nothing can be written down: what became of them is looked up once it can."""
         for order in self._writer.state.portfolio.orders:
             if not order.request.reduce_only:
-                await self._asked(self._venue.cancel(order.request))
+                await self.end(order.request)
+
+    async def end(self, request: OrderRequest) -> Submission:
+        """Ask for an order's end and write nothing down: one that the books do not know, or while they cannot."""
+        return await self._asked(self._venue.cancel(request))
 
     async def cancel(self, request: OrderRequest, why: str) -> bool:
         """End one order. What it filled before it ended is booked first; True when it is certainly over."""
         known = self._writer.state.portfolio.order(request.client_id)
         if known is None:
             return False
-        answer = await self._asked(self._venue.cancel(request))
+        answer = await self.end(request)
         if answer.status is not OrderStatus.CANCELLED:
             return False  # not open there, or not known: the next look at it tells which
         if not self._venue.traits.holds_protection and not await self._over(request):

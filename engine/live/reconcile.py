@@ -12,12 +12,12 @@ from decimal import Decimal
 from configs.schema.settings import Settings
 from engine.core.accounting.settle import sighted
 from engine.core.domain.errors import Refused, VenueDown
-from engine.core.domain.ids import digest, fill_id, record_id
+from engine.core.domain.ids import digest, fill_id, is_order_id, record_id
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType
 from engine.core.domain.records import AccountRecord, FillRecord, IncidentRecord, OrderRecord
 from engine.core.domain.venue import Account, OpenOrder, Sighting
 from engine.core.execution.account import base_of, differences, moved_by, outside
-from engine.live.holds import ACCOUNT, Holds
+from engine.live.holds import ACCOUNT, FOR_A_PERSON, JOURNAL, Holds
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, Journal, Venue
@@ -26,7 +26,7 @@ OVERLAP = timedelta(minutes=5)
 """Executions are asked for from so long before the newest look: venues list them late."""
 LOOK_BACK = timedelta(days=1)
 MOST_FILLS = 10_000
-"""So many executions of one order are counted; no order that the desk sends has more."""
+"""So many executions of one order are counted, and records of the account looked through for the newest whole one."""
 CONFIRM = 2
 """A difference counts when it was seen so often in a row with nothing on its way."""
 
@@ -53,15 +53,15 @@ class Reconciler:
         self._clock = clock
         self._currency = settings.desk.currency
         self._assets = {self._currency} | {base_of(each.name) for each in settings.desk.instruments}
-        self._since = clock.now() - LOOK_BACK
+        self._since = clock.now() - LOOK_BACK  # later looks go by the venue's clock: ours may be set
         self._seen_wrong = 0
         self._baseline: datetime | None = None
 
     async def begin(self) -> None:
         """Before the first decision: settle what happened while nobody looked. VenueDown when it cannot be asked.
 
-        The first start of all takes what the account holds beside the desk's cash as external; Refused when that
-        cash is not there.
+        The first start of all takes what the account holds beside the desk's own as external; Refused when what the
+        books say is not there: too little cash, or a position that was opened on paper.
         """
         account = await self._account()
         self._baseline = self._newest_baseline()
@@ -75,6 +75,10 @@ class Reconciler:
                 f"the account holds {has} {self._currency}, the desk was given {self._settings.desk.cash}:"
                 " set desk.cash to what it may use"
             )
+        missing = {asset: amount for asset, amount in rest.items() if amount < 0}
+        if missing:
+            told = ", ".join(f"{-amount:f} {asset}" for asset, amount in missing.items())
+            raise Refused(f"the books hold {told} that the account does not: was this home used on paper?")
         await self._adopt(account, rest, "the account at the first start")
 
     async def check(self) -> bool:
@@ -92,7 +96,8 @@ class Reconciler:
             return False
         rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
         await self._adopt(account, rest, f"accepted by {by}")
-        await self._holds.lift(ACCOUNT)
+        for name in FOR_A_PERSON:
+            await self._holds.lift(name)
         return True
 
     def _in_step(self, account: Account) -> bool:
@@ -123,7 +128,7 @@ class Reconciler:
             return False  # the two were not looked at in the same moment: ask again when it is quiet
         self._seen_wrong += 1
         if self._seen_wrong >= confirm:
-            told = ", ".join(f"{gap:+f} {asset}" for asset, gap in gaps.items())
+            told = ", ".join(f"{gap.normalize():+f} {asset}" for asset, gap in gaps.items())
             await self._holds.set(ACCOUNT, f"the account differs from the books by {told}")
         return False
 
@@ -195,6 +200,15 @@ class Reconciler:
             None,
         )
         await self._writer.write([record, told])
+        await self._doubt_the_journal(fill.client_id)
+
+    async def _doubt_the_journal(self, client_id: str) -> None:
+        if is_order_id(client_id):
+            why = (
+                f"{client_id} is an order of a desk like this one and is not in this journal: an old copy of it was put"
+                " back, or another desk uses the account"
+            )
+            await self._holds.set(JOURNAL, why)
 
     async def _explain(self, order: OpenOrder) -> None:
         """An order that rests at the venue and is not open in our books."""
@@ -206,18 +220,22 @@ class Reconciler:
                 f"{order.side} {order.quantity} {order.instrument}: an order that the desk did not place"
                 f" ({order.client_id or order.venue_id})"
             )
-            await self._tell("external order", order, text)
+            if await self._tell("external order", order, text):
+                await self._doubt_the_journal(order.client_id)
             return
         await self._tell(
             "order found again", order, f"{order.client_id} was thought to have ended, and is cancelled"
         )
-        await self._venue.cancel(request)
+        await self._orders.end(request)
 
-    async def _tell(self, name: str, order: OpenOrder, text: str) -> None:
+    async def _tell(self, name: str, order: OpenOrder, text: str) -> bool:
+        """Once for each order; whether this was the first time."""
         key = f"i-{digest(name, order.instrument, order.venue_id, length=20)}"
-        if self._journal.get(key) is None:
-            details = {"client_id": order.client_id, "venue_id": order.venue_id}
-            await self._writer.write([IncidentRecord(key, self._clock.now(), name, text, details, None)])
+        if self._journal.get(key) is not None:
+            return False
+        details = {"client_id": order.client_id, "venue_id": order.venue_id}
+        await self._writer.write([IncidentRecord(key, self._clock.now(), name, text, details, None)])
+        return True
 
     def _request(self, client_id: str) -> OrderRequest | None:
         """The request of an order of ours, from the books or from the journal."""
@@ -245,7 +263,7 @@ class Reconciler:
 
     def _newest_baseline(self) -> datetime | None:
         """When the whole account was last taken as it is."""
-        for stored in self._journal.find(kind="account", limit=1000):
+        for stored in self._journal.find(kind="account", limit=MOST_FILLS):
             if isinstance(stored.record, AccountRecord) and stored.record.balances:
                 return stored.record.at
         return None

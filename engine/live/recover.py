@@ -4,6 +4,7 @@ Each cycle record holds the whole portfolio, so the newest cycle of each instrum
 the oldest of those are enough; a start costs the same after a day and after ten years.
 """
 
+import asyncio
 from datetime import datetime
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ from engine.core.domain.records import OrderRecord
 from engine.core.execution.reconcile import Repair, repair
 from engine.live.writer import Writer
 from engine.ports import Journal, Venue
+
+ANSWER_S = 30.0
+"""A look-up that takes longer is left to whoever tends to orders."""
 
 
 class Recovered(NamedTuple):
@@ -42,7 +46,9 @@ def rebuild(journal: Journal, settings: Settings) -> Recovered:
     return Recovered(state, sequence, read)
 
 
-async def repair_orders(writer: Writer, venue: Venue, at: datetime) -> list[OrderRecord]:
+async def repair_orders(
+    writer: Writer, venue: Venue, at: datetime, answer_s: float = ANSWER_S
+) -> list[OrderRecord]:
     """Ask the venue for every order that may have left, and write down what is now known of it.
 
     Protection of what is held, or may still be, is sent again; entries whose moment has passed are not. Where no
@@ -52,7 +58,7 @@ async def repair_orders(writer: Writer, venue: Venue, at: datetime) -> list[Orde
     records = []
     # Entries first, each written at once: the protection of an entry that expires must expire with it.
     for order in sorted(unanswered, key=lambda order: order.request.reduce_only):
-        record = await _repair(order, writer.state.portfolio, venue, at)
+        record = await _repair(order, writer.state.portfolio, venue, at, answer_s)
         if record.status is not order.status:
             await writer.write([record])
             records.append(record)
@@ -66,12 +72,15 @@ def _may_have_left(order: Order, venue: Venue) -> bool:
     return order.status is OrderStatus.UNKNOWN
 
 
-async def _repair(order: Order, portfolio: Portfolio, venue: Venue, at: datetime) -> OrderRecord:
+async def _repair(
+    order: Order, portfolio: Portfolio, venue: Venue, at: datetime, answer_s: float
+) -> OrderRecord:
     request = order.request
     try:
-        seen = await venue.lookup(request)
+        async with asyncio.timeout(answer_s):
+            seen = await venue.lookup(request)
         choice = repair(order, seen, portfolio, venue.traits)
-    except VenueDown:
+    except (VenueDown, TimeoutError):
         seen, choice = None, Repair.WAIT
     status, reason, venue_id = OrderStatus.EXPIRED, "not sent before the restart", ""
     if choice is Repair.WAIT:

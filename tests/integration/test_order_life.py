@@ -92,7 +92,7 @@ async def test_a5_a_stop_that_could_not_leave_during_a_silence_leaves_within_fiv
     desk.exchange.fault("POST order", skip=1, answer="error", status=429, code=-1003, retry_after="40")
     await desk.buy()
     await desk.tend_for(38)
-    silent = not list(desk.sent(Side.SELL))
+    silent = not desk.sent(Side.SELL)
     await desk.tend_for(6)
 
     assert silent

@@ -4,11 +4,13 @@ Every id begins with the time of the bar that caused it, in base 36, so that sor
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
+_ORDER = re.compile(r"wd[0-9a-z]{9}[0-9a-f]{16}[a-z][0-9]*")
 
 
 def epoch_ms(moment: datetime) -> int:
@@ -60,6 +62,15 @@ def order_id(decision: str, leg: str) -> str:
     `leg` is a letter: e entry, s stop, t target, x exit, m manual; s2, x3 and so on are later tries.
     """
     return f"wd{decision[2:11]}{digest(decision, leg, length=16)}{leg}"
+
+
+def is_order_id(text: str) -> bool:
+    """Whether a client order id is one that `order_id` makes: an order of this desk, or of one like it.
+
+    >>> is_order_id(order_id("d-0fmb756o0-aa839972", "s2")), is_order_id("web_5f3e")
+    (True, False)
+    """
+    return _ORDER.fullmatch(text) is not None
 
 
 def fill_id(order: str, venue_trade: str) -> str:

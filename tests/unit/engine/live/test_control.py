@@ -57,7 +57,12 @@ Kind = TypeVar("Kind")
 class FullJournal(ListJournal):
     """Takes records until it is `full`."""
 
-    full = False
+    full = unreadable = False
+
+    def get(self, record_id: str) -> StoredRecord | None:
+        if self.unreadable:
+            raise StoreFailed("the disk is gone")
+        return super().get(record_id)
 
     async def append(self, records: Sequence[Record]) -> tuple[StoredRecord, ...]:
         if self.full:
@@ -221,6 +226,57 @@ async def test_a_kill_that_could_not_be_recorded_is_taken_over_when_there_is_roo
 
     assert room.state is HALTED
     assert await room.venue.lookup(ENTRY) is None
+
+
+async def test_a_kill_holds_when_the_journal_cannot_even_be_read(room: Room) -> None:
+    room.journal.unreadable = True
+
+    with pytest.raises(StoreFailed):
+        await room.desk.submit(wish(CommandKind.KILL))
+
+    assert room.elsewhere.halt().state is HALTED
+
+
+async def test_a_resume_that_could_not_be_recorded_is_taken_over_when_there_is_room_again(room: Room) -> None:
+    await room.desk.submit(wish(CommandKind.KILL, "1"))
+    room.clock.move(builders.DAY)
+    room.journal.full = True
+    with pytest.raises(StoreFailed):
+        await room.desk.submit(wish(CommandKind.RESUME, "2"))
+    halted_here = room.state
+    room.journal.full = False
+
+    assert await room.control.adopt_row()
+
+    assert halted_here is HALTED
+    assert room.state is REDUCING
+
+
+async def test_an_old_row_does_not_undo_what_the_desk_did_to_itself_since(tmp_path: Path) -> None:
+    """After an overfill the desk reduces; that somebody resumed it yesterday is not about that."""
+    home = SqlStateStore(tmp_path / "desk.db")
+    home.set_halt(ACTIVE, "me", "yesterday", CLOSE - builders.DAY)
+    home.close()
+    risk = RiskState(trading=REDUCING, since=CLOSE, by="overfill", why="too much")
+    room = Room(tmp_path, DeskState(portfolio=portfolio(), risk=risk))
+
+    assert not await room.control.adopt_row()
+
+    assert room.state is room.store.halt().state is REDUCING
+    room.close()
+
+
+async def test_a_resume_while_the_desk_was_down_is_taken_over_at_the_start(tmp_path: Path) -> None:
+    home = SqlStateStore(tmp_path / "desk.db")
+    home.set_halt(REDUCING, "ops", "looked at it", CLOSE)
+    home.close()
+    risk = RiskState(trading=HALTED, since=CLOSE - builders.DAY, by="me", why="yesterday")
+    room = Room(tmp_path, DeskState(portfolio=portfolio(), risk=risk))
+
+    assert await room.control.adopt_row()
+
+    assert room.state is REDUCING
+    room.close()
 
 
 async def test_a_caller_who_goes_away_does_not_leave_a_command_half_done(room: Room) -> None:
