@@ -4,7 +4,8 @@ Features are the dear part of a decision and depend on the bars alone, so what w
 every world of the process that comes to the same window.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -12,6 +13,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -60,10 +62,11 @@ def remembered_rows(bars: BarArrays, count: int) -> Any:
     return known
 
 
-def remember_features() -> None:
-    """From now on, in this process; and measure how late the loop is less often, for here it never is."""
-    setattr(pipeline, "build_rows", remembered_rows)  # noqa: B010 - the name is not the module's own
-    supervise.LAG_EVERY_S = 2.0
+@contextmanager
+def shared() -> Iterator[None]:
+    """For as long as a world lasts; and how late the loop is, is measured less often, for here it never is."""
+    with patch.object(pipeline, "build_rows", remembered_rows), patch.object(supervise, "LAG_EVERY_S", 2.0):
+        yield
 
 
 class Market:

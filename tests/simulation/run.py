@@ -8,7 +8,6 @@ from typing import Any
 from engine.core.domain.records import decode, encode
 from engine.store.journal import SqlJournal
 from jobs.replay_day import replay
-from tests.simulation.market import remember_features
 from tests.simulation.world import Found, World
 
 EVERY = 25
@@ -20,7 +19,6 @@ COUNTED = ("orders", "fills", "crashes", "passages", "commands", "records")
 
 def examine(seed: int, *, told: bool = False) -> Found:
     """One world, and once in a while everything about its journal."""
-    remember_features()
     world = World(seed, told=told)
     found = world.run()
     if seed % EVERY == 0:
@@ -53,7 +51,6 @@ def journal_flaws(world: World) -> tuple[str, ...]:
 
 def die_everywhere(seed: int) -> tuple[int, list[str]]:
     """One quiet day over and over, each time with the end of the process at the next seam: how many, and what broke."""
-    remember_features()
     whole = World(seed, only=QUIET_DAY, people=seed % 2 == 1).run()
     broken = [f"undisturbed: {violation}" for violation in whole.violations]
     for die_at in range(1, whole.passages + 1):

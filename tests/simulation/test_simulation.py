@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.simulation.canaries import CANARIES, WITHIN, Canary, find
-from tests.simulation.market import remember_features
 from tests.simulation.run import die_everywhere, examine, failures, figures, regressions
 
 SEEDS, CHUNK = 5_000, 200
@@ -32,7 +31,6 @@ def test_no_world_breaks_a_promise(first: int, record_property: Note) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
 def test_a_planted_bug_is_found(canary: Canary, record_property: Note) -> None:
-    remember_features()
     found = find(canary)
 
     assert found is not None, f"not found within {WITHIN} seeds: {canary.name}"

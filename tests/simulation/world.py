@@ -21,11 +21,11 @@ from tests.simulation.exchange import MONEY, Exchange
 from tests.simulation.faults import Faults
 from tests.simulation.life import Life
 from tests.simulation.loop import Deadlock, SimLoop, Tasks, pause
-from tests.simulation.market import Market
+from tests.simulation.market import Market, shared
 from tests.simulation.people import People
 from tests.simulation.watch import Watch
 
-CALM_S, QUIET_S = 68.0, 32.0
+CALM_S, QUIET_S = 80.0, 32.0
 """After the faults the desk has so long to come to itself while the market moves, and so long once it stands still."""
 AGAIN_S = 32.0
 """So long after the last death nobody looks at what the desk has become."""
@@ -195,6 +195,10 @@ class World:
 
     def run(self) -> Found:
         """From the beginning to the end, and what was found."""
+        with shared():
+            return self._run()
+
+    def _run(self) -> Found:
         try:
             self.loop.run_until_complete(self._story())
         except Deadlock as error:
