@@ -187,10 +187,10 @@ class People:
             if await self._accept():
                 break
             await pause(1)
-        engine = world.life.engine
         if world.wants_to_trade:
             for _ in range(8):
-                if engine.writer.state.risk.trading is TradingState.ACTIVE or not world.life.alive:
+                engine = world.life.engine  # the process may have died over the last wish
+                if engine is not None and engine.writer.state.risk.trading is TradingState.ACTIVE:
                     return
                 await self._ask(self._command(CommandKind.RESUME))
                 await pause(0.5)

@@ -66,7 +66,7 @@ class World:
         self.seed = seed
         self.chance = Random(seed)
         self.loop = SimLoop()
-        self.safety_s = self.chance.uniform(240, 360) if only is None else 75.0
+        self.safety_s = self.chance.uniform(240, 360) if only is None else 63.0
         self.frozen_from = self.safety_s + CALM_S
         self.faults = Faults(self.chance, self.safety_s, only)
         self.settings = settings_of(self.chance)
