@@ -177,6 +177,10 @@ class People:
             return False
         return task.result()
 
+    @staticmethod
+    def _trades(life: "Life") -> bool:
+        return life.engine is not None and life.engine.writer.state.risk.trading is TradingState.ACTIVE
+
     async def make_up(self) -> None:
         """When the faults are over: say what is theirs, and mostly let the desk trade again."""
         world = self._world
@@ -189,8 +193,7 @@ class People:
             await pause(1)
         if world.wants_to_trade:
             for _ in range(8):
-                engine = world.life.engine  # the process may have died over the last wish
-                if engine is not None and engine.writer.state.risk.trading is TradingState.ACTIVE:
+                if self._trades(world.life):  # another one than before, when that died over the last wish
                     return
                 await self._ask(self._command(CommandKind.RESUME))
                 await pause(0.5)
