@@ -20,5 +20,7 @@ class ExecutionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Largest share of a bar's volume that one order may take; the rest waits for the next bar."""
     entry_expires_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
     """An entry that has not left so many seconds after its bar closed is not sent any more."""
+    entry_collar: Annotated[float, Meta(gt=0, le=1)] = 0.02
+    """An entry does not leave when the price there is further than this share from the close it was reviewed at."""
     volume_is_known: bool = True
     """False for series without volume (most currency feeds): participation is then not applied."""

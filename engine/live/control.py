@@ -219,7 +219,9 @@ class Control:
         text = _entered(decided)
         record = self._command_record(command, accepted, text, None)
         await self._writer.write([record, decided])
-        await self._orders.submit(decided.result.orders)
+        lost = await self._orders.submit(decided.result.orders)
+        if lost:
+            return Outcome(False, f"nothing was bought: {lost}", decided.id)
         return Outcome(accepted, text, decided.id)
 
     async def _after_switch(self, state: TradingState, reason: str) -> int:

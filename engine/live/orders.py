@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -9,6 +10,7 @@ from configs.schema.settings import Settings
 from engine.core.accounting.settle import order_record, sighted
 from engine.core.domain.errors import StoreFailed, VenueDown
 from engine.core.domain.ids import fill_id
+from engine.core.domain.instrument import exact
 from engine.core.domain.order import SENDING, OrderRequest, OrderStatus, Submission
 from engine.core.domain.records import OrderRecord, Record
 from engine.core.domain.risk import TradingState
@@ -50,8 +52,10 @@ class OrderManager:
                 "an answer of the venue could not be written down: start again, and it is looked up"
             )
 
-    async def submit(self, requests: Sequence[OrderRequest]) -> None:
+    async def submit(self, requests: Sequence[OrderRequest]) -> str:
         """Send the orders of one decision. When its entry does not get in, its protection is not sent either.
+
+        Returns why nothing got in; empty when it did, or may have.
 
         At a venue that holds no protection only the entry leaves here: what reduces is sent when it is due.
         """
@@ -60,11 +64,13 @@ class OrderManager:
         for request in requests:
             if request.reduce_only and not lost and not self._venue.traits.holds_protection:
                 continue
+            lost = lost or await self._off_the_mark(request)
             answer = await self._send(request) if not lost else Submission(OrderStatus.EXPIRED, lost)
             records.append(self._record(request, answer))
             if not request.reduce_only and answer.status not in (OrderStatus.ACCEPTED, OrderStatus.UNKNOWN):
                 lost = f"its entry was {answer.status}: {answer.reason}"
         await self._write(records)
+        return lost
 
     async def send_due(self, request: OrderRequest, why: str) -> OrderStatus:
         """Send an order that only reduces. It is unknown, durably, before it leaves: a crash now must look it up."""
@@ -102,14 +108,19 @@ class OrderManager:
         return await self._asked(self._venue.cancel(request))
 
     async def cancel(self, request: OrderRequest, why: str) -> bool:
-        """End one order. What it filled before it ended is booked first; True when it is certainly over."""
+        """End one order. What it filled before it ended is booked first; True when it is certainly over.
+
+        Where the venue says that nothing filled which is not booked, its word is enough: an exit must not wait for a
+        look that nobody answers, behind a stop that is gone.
+        """
         known = self._writer.state.portfolio.order(request.client_id)
         if known is None:
             return False
         answer = await self.end(request)
         if answer.status is not OrderStatus.CANCELLED:
             return False  # not open there, or not known: the next look at it tells which
-        if not self._venue.traits.holds_protection and not await self._over(request):
+        told = self._venue.traits.holds_protection or answer.filled == known.filled
+        if not told and not await self._over(request):
             return False
         if self._writer.state.portfolio.order(request.client_id) is not None:
             await self._write([self._record(request, Submission(OrderStatus.CANCELLED, why))])
@@ -151,6 +162,38 @@ class OrderManager:
         if refusal:
             return Submission(OrderStatus.EXPIRED, refusal)
         return await self._asked(self._venue.submit(request))
+
+    async def _off_the_mark(self, request: OrderRequest) -> str:
+        """Why an entry must not trade at the price that the venue shows now; empty when it may.
+
+        Every limit was measured at a close. A market order takes whatever price there is when it comes.
+        """
+        portfolio = self._writer.state.portfolio
+        if request.reduce_only or self._venue.traits.holds_protection:
+            return ""
+        price = await self._price(request) or await self._price(request)
+        if price is None:
+            return "the venue does not tell a price to hold it against"
+        mark, plan = portfolio.marks.get(request.instrument), portfolio.plans.get(request.decision)
+        if mark is None or plan is None:
+            return "it was reviewed at no price, or has no stop"
+        most = exact(self._settings.execution.entry_collar)
+        away = abs(price / mark - 1)
+        if away > most:
+            return (
+                f"the price is {price:f}, {away:.2%} from the {mark:f} it was reviewed at; at most {most:.2%}"
+            )
+        low, high = sorted((plan.stop, plan.target))
+        if not low < price < high:
+            return f"the price is {price:f}, not between its stop and its target ({low:f} to {high:f})"
+        return ""
+
+    async def _price(self, request: OrderRequest) -> Decimal | None:
+        try:
+            async with asyncio.timeout(self._settings.venue.answer_s):
+                return await self._venue.price(request.instrument, request.side)
+        except (VenueDown, TimeoutError):
+            return None
 
     def _may_not_leave(self, request: OrderRequest) -> str:
         """Why the order must stay here; empty when it may go. Read anew immediately before every order."""

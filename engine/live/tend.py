@@ -6,6 +6,7 @@ monotonic clock: a restart begins to count anew, which is the careful side.
 
 import asyncio
 from collections.abc import Iterable
+from decimal import Decimal
 
 from configs.schema.settings import Settings
 from engine.core.accounting.ledger import dust_trade
@@ -13,6 +14,8 @@ from engine.core.accounting.settle import order_record
 from engine.core.domain.errors import VenueDown
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import Order, OrderStatus, OrderType
+from engine.core.domain.venue import Account
+from engine.core.execution.account import base_of, ours
 from engine.core.execution.protect import Act, Step, due
 from engine.live.holds import VENUE, Holds, Refusals
 from engine.live.orders import OrderManager
@@ -127,22 +130,33 @@ class Tender:
             why = f"the venue has not known it for {now - since:.0f} s"
         await self._writer.write([order_record(request, OrderStatus.EXPIRED, self._clock.now(), why)])
 
-    def _doubtful(self) -> frozenset[str]:
-        """Orders that only reduce, of which there is no trace, where the account holds nothing but ours to sell."""
+    async def _doubtful(self) -> frozenset[str]:
+        """Orders that only reduce, of which there is no trace, where the account holds nothing but ours to sell.
+
+        The account is read for it, now: what was moved in a moment ago is in no book yet.
+        """
         now, after = self._clock.monotonic(), self._venue.traits.retry_exit_after_s
-        portfolio = self._writer.state.portfolio
-        return frozenset(
-            order.request.client_id
-            for order in portfolio.orders
+        lost = [
+            order.request
+            for order in self._writer.state.portfolio.orders
             if order.status is OrderStatus.UNKNOWN
             and order.request.reduce_only
             and now - self._missing.get(order.request.client_id, now) >= after
-            and self._all_is_ours(order.request.instrument)
-        )
+        ]
+        if not lost:
+            return frozenset()
+        try:
+            async with asyncio.timeout(self._settings.venue.answer_s):
+                account = await self._venue.account(self._clock.now())
+        except (VenueDown, TimeoutError):
+            return frozenset()
+        return frozenset(each.client_id for each in lost if self._all_is_ours(each.instrument, account))
 
-    def _all_is_ours(self, instrument: str) -> bool:
-        external = self._writer.state.portfolio.external.get(instrument.partition("/")[0])
-        return not external or whole_lots(self._settings.instrument(instrument), external) <= 0
+    def _all_is_ours(self, instrument: str, account: Account) -> bool:
+        portfolio, base = self._writer.state.portfolio, base_of(instrument)
+        there = account.balances.get(base, Decimal(0))
+        beside = there - ours(portfolio, self._settings.desk.currency).get(base, Decimal(0))
+        return whole_lots(self._settings.instrument(instrument), max(beside, Decimal(0))) <= 0
 
     def _forget(self, open_ids: Iterable[str]) -> None:
         """Only what is open is remembered, and which orders of an instrument the venue does not take."""
@@ -164,6 +178,7 @@ class Tender:
                     )
             except (VenueDown, TimeoutError):
                 continue  # without a price nothing is closed for its price; all else goes on
+        doubtful = await self._doubtful()
         for _ in range(ROUNDS):
             state = self._writer.state
             steps = due(
@@ -171,7 +186,7 @@ class Tender:
                 state.risk,
                 self._settings.desk.instruments,
                 prices,
-                self._doubtful(),
+                doubtful,
                 self._clock.now(),
             )
             taken = [await self._take(step) for step in steps if not self._paused(step)]
@@ -210,7 +225,8 @@ class Tender:
             self._tried.pop(what, None)
             return
         times = self._tried.get(what, (0, 0.0))[0] + (not wait_s)
-        wait = wait_s or min(2.0 ** (times - 1), LONGEST_PAUSE_S)
+        longest = UNREACHED_PAUSE_S if self._writer.state.risk.flatten else LONGEST_PAUSE_S
+        wait = wait_s or min(2.0 ** (times - 1), longest)
         self._tried[what] = (times, self._clock.monotonic() + wait)
 
     def _paused(self, step: Step) -> bool:

@@ -197,14 +197,14 @@ async def test_a7_no_id_is_ever_used_for_a_second_order(desk: Life) -> None:
 # --- A9: parts and dust ---
 
 
-async def test_a9_what_is_left_of_a_close_is_protected_again(desk: Life) -> None:
+async def test_a9_what_is_left_of_a_close_is_sold_too(desk: Life) -> None:
     await desk.buy("0.01")
     desk.exchange.books.share = Decimal("0.8")
     await desk.sell()
-    await desk.tend_for(4)
+    await desk.tend_for(20)
 
-    assert desk.held().quantity == Decimal("0.002")
-    assert desk.stop().request.quantity == Decimal("0.002")
+    assert desk.portfolio.positions == ()
+    assert desk.portfolio.dust[BTC] * 50000 < 5
     desk.judged()
 
 
@@ -492,3 +492,41 @@ async def test_a17_a_key_that_is_gone_holds_and_reports_what_is_at_risk(desk: Li
     await desk.tend_for(4)
     assert desk.holds == {}
     desk.judged()
+
+
+async def test_d2_an_entry_does_not_take_a_price_far_from_the_one_it_was_reviewed_at(desk: Life) -> None:
+    """A market order takes what is there when it comes, and every limit was measured at the close."""
+    desk.exchange.set_price("BTCUSDT", "51500")
+
+    told = await desk.buy("0.01")
+
+    assert not told.accepted
+    assert "the price is 51500" in told.text
+    assert "at most 2.00%" in told.text
+    assert desk.sent(Side.BUY) == []
+    desk.judged()
+
+
+async def test_a10_an_exit_goes_on_when_its_stop_is_cancelled_and_cannot_be_looked_at(desk: Life) -> None:
+    """It stood in the way of the exit, and counted as protection, for as long as nobody answered."""
+    await desk.buy("0.01")
+    desk.exchange.fault("GET order", answer="error", status=503, count=1000)
+    await desk.sell()
+    await desk.tend_for(10)
+    desk.exchange.faults.waiting.clear()
+    await desk.tend_for(10)
+
+    assert [order["status"] for order in desk.sent(Side.SELL)] == ["CANCELED", "FILLED"]
+    assert desk.portfolio.positions == ()
+    desk.judged()
+
+
+async def test_a19_an_exit_is_not_tried_twice_where_somebody_has_just_moved_coins_in(desk: Life) -> None:
+    await desk.buy("0.01")
+    desk.exchange.books.free["BTC"] += Decimal("0.5")
+    desk.exchange.fault("POST order", when="after", answer="reset", hide_s=12.0)
+    await desk.sell()
+    await desk.tend_for(30)
+
+    assert len([o for o in desk.sent(Side.SELL) if o["type"] == "MARKET"]) == 1
+    assert desk.portfolio.positions == ()

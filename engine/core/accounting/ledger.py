@@ -57,7 +57,21 @@ def place_orders(portfolio: Portfolio, requests: Sequence[OrderRequest]) -> Port
     if not requests:
         return portfolio
     intents = tuple([Order(request, OrderStatus.INTENT) for request in requests])
-    return replace(portfolio, orders=portfolio.orders + intents)
+    portfolio = replace(portfolio, orders=portfolio.orders + intents)
+    for request in requests:
+        if request.reduce_only and request.type is OrderType.MARKET:
+            portfolio = _leaving(portfolio, request)
+    return portfolio
+
+
+def _leaving(portfolio: Portfolio, request: OrderRequest) -> Portfolio:
+    """The wish to be out outlives the order that tries it first."""
+    position = portfolio.position(request.instrument)
+    if position is None:
+        return portfolio
+    keep = max(abs(position.quantity) - request.quantity, ZERO)
+    position = replace(position, leaving=request.reason, keep=keep)
+    return replace(portfolio, positions=_with(portfolio.positions, position))
 
 
 def apply_order(portfolio: Portfolio, record: OrderRecord) -> Portfolio:
@@ -71,8 +85,18 @@ def apply_order(portfolio: Portfolio, record: OrderRecord) -> Portfolio:
         return _begin(portfolio, record) if begins else portfolio
     order = Order(record.request, moved(order.status, record.status), order.filled)
     if record.status is OrderStatus.REFUSED and record.request.type is OrderType.STOP:
-        portfolio = _count(portfolio, record.request, refusals=1)
+        portfolio = _count(portfolio, record.request, refusals=int(not _unanswered(portfolio, order)))
     return _without_spent_plans(_put(portfolio, order))
+
+
+def _unanswered(portfolio: Portfolio, refused: Order) -> bool:
+    """Whether another order of the instrument may be there already, and hold what the refused one would need."""
+    return any(
+        order.status is OrderStatus.UNKNOWN
+        for order in portfolio.orders
+        if order.request.instrument == refused.request.instrument
+        and order.request.client_id != refused.request.client_id
+    )
 
 
 def _begin(portfolio: Portfolio, record: OrderRecord) -> Portfolio:
@@ -151,7 +175,7 @@ def _fresh(portfolio: Portfolio, fill: Fill) -> Position:
     """An empty position with the geometry of its entry; a fill nobody planned gets none it could act on."""
     plan = portfolio.plans.get(fill.decision)
     return Position(
-        trade=record_id("t", fill.at, fill.client_id),
+        trade=record_id("t", fill.at, fill.client_id, fill.trade_id),
         instrument=fill.instrument,
         quantity=ZERO,
         average_price=fill.price,

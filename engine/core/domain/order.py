@@ -149,11 +149,15 @@ class Fill(msgspec.Struct, frozen=True):
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """What a venue answered: accepted, refused with a reason, or unknown. A lost answer is never a refusal."""
+    """What a venue answered: accepted, refused with a reason, or unknown. A lost answer is never a refusal.
+
+    `filled` is how much of a cancelled order had filled before, where the venue tells.
+    """
 
     status: OrderStatus
     reason: str = ""
     venue_id: str = ""
+    filled: Decimal | None = None
 
 
 class OrderUpdate(NamedTuple):

@@ -15,6 +15,8 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     `entered_value` are what all entry fills bought; `votes` are the contributions that opened it. `attempts` counts
     the orders that the desk made to protect or close it beside those of its decisions, `refusals` the protection that
     the venue would not take. `left_by` and `left_order` are the reason and the order of the newest exit fill.
+    `leaving` is the reason of an exit that was decided on, down to `keep` units: it stands until it is done, whatever
+    becomes of the orders that try it.
     """
 
     trade: str
@@ -38,6 +40,8 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     refusals: int = 0
     left_by: str = ""
     left_order: str = ""
+    leaving: str = ""
+    keep: Decimal = Decimal(0)
 
     @property
     def side(self) -> Side:

@@ -117,7 +117,10 @@ def _held(scene: Scene, position: Position) -> list[Step]:
         return _close(scene, mine, wanted[0], sellable)
     reason = _reason_to_leave(scene, position)
     if reason:
-        return [Step(Act.OPEN, _exit(scene, position, sellable, reason), reason)]
+        leaving = (
+            whole_lots(scene.instrument, sellable - position.keep) if reason == position.leaving else sellable
+        )
+        return [Step(Act.OPEN, _exit(scene, position, leaving, reason), reason)]
     return _cover(scene, mine, position, sellable)
 
 
@@ -159,6 +162,8 @@ def _reason_to_leave(scene: Scene, position: Position) -> str:
         return "halt"
     if position.refusals >= MOST_REFUSALS:
         return "unprotected"
+    if position.leaving and whole_lots(scene.instrument, _sellable(scene, position) - position.keep) > 0:
+        return position.leaving
     if scene.price is None:
         return ""
     side = position.side.sign
@@ -196,10 +201,11 @@ def _each(act: Act, orders: list[Order], statuses: tuple[OrderStatus, ...], why:
 
 
 def _exit(scene: Scene, position: Position, quantity: Decimal, reason: str, leg: str = "x") -> OrderRequest:
-    """An order of the desk's own making; its number makes its id one that was never used."""
+    """An order of the desk's own making. Its number, and the trade it is for, make its id one that was never used: one
+    decision may open a position twice, when a trade is told late."""
     leg = f"{leg}{position.attempts + 1}"
     return OrderRequest(
-        client_id=order_id(position.entry_decision, leg),
+        client_id=order_id(position.trade, leg),
         decision=position.entry_decision,
         instrument=position.instrument,
         side=position.side.opposite,

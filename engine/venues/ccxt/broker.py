@@ -116,7 +116,7 @@ class CcxtVenue:
             return Submission(OrderStatus.UNKNOWN, str(error))
         status = convert.STATUS[answer.status]
         if status in (OrderStatus.CANCELLED, OrderStatus.EXPIRED):
-            return Submission(OrderStatus.CANCELLED, venue_id=str(answer.order_id))
+            return Submission(OrderStatus.CANCELLED, venue_id=str(answer.order_id), filled=answer.executed)
         return Submission(OrderStatus.UNKNOWN, f"the venue calls it {answer.status}", str(answer.order_id))
 
     async def lookup(self, order: OrderRequest) -> Sighting | None:

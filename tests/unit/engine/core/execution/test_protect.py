@@ -104,7 +104,7 @@ def test_a_stop_that_vanished_is_placed_again_under_an_id_that_was_never_used() 
         STOP,
         Decimal(90),
     )
-    assert step.request.client_id == order_id(HELD.entry_decision, "s5")
+    assert step.request.client_id == order_id(HELD.trade, "s5")
     assert (step.request.side, step.request.reduce_only) == (SELL, True)
 
 
@@ -207,6 +207,23 @@ def test_a_position_whose_protection_the_venue_keeps_refusing_is_closed() -> Non
     assert told(steps(portfolio(replace(HELD, refusals=1)))) == [("send", "s1", "2")]
     (step,) = steps(portfolio(replace(HELD, refusals=2)))
     assert (step.act, step.request.reason) == (Act.OPEN, "unprotected")
+
+
+def test_a_wish_to_be_out_outlives_the_order_that_tried_it() -> None:
+    """The exit may be refused, lost or never leave; what was decided stands until it is done."""
+    leaving = replace(HELD, leaving="command", attempts=1)
+
+    (step,) = steps(portfolio(leaving, orders=(stop(),)))
+
+    assert (step.act, step.request.reason, step.request.leg) == (Act.OPEN, "command", "x2")
+
+
+def test_of_a_part_that_was_to_be_sold_the_rest_is_kept_and_protected() -> None:
+    part = replace(HELD, leaving="command", keep=Decimal("0.5"))
+    done = replace(part, quantity=Decimal("0.5"))
+
+    assert told(steps(portfolio(part))) == [("open", "x1", "1.5")]
+    assert told(steps(portfolio(done))) == [("send", "s1", "0.5")]
 
 
 # --- dust ---
