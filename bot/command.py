@@ -59,6 +59,7 @@ class Context(NamedTuple):
             source=self.source,
             key=self.key,
             reason=reason.strip()[:LONGEST_REASON],
+            at=self.now(),
             **more,
         )
 

@@ -152,8 +152,28 @@ class HaltRow(NamedTuple):
 class Lease(Protocol):
     """The right to be the one engine of a desk."""
 
-    def certain(self, for_s: float) -> bool:
-        """Whether nobody else can have taken it for so many seconds from now."""
+    @property
+    def token(self) -> int:
+        """Grows with every holder; what is written under an older one is refused. 0 where nobody can take over."""
+
+    def certain(self, for_s: float = 0.0) -> bool:
+        """Whether nobody else can have taken it for so many seconds from now. Read immediately before every send.
+
+        False does not say that somebody has: the store may only be out of reach.
+        """
+
+
+class Inbox(Protocol):
+    """Commands from other processes for the engine that runs."""
+
+    def waiting(self) -> tuple[Command, ...]:
+        """What nobody has answered yet, oldest first."""
+
+    def answer(self, command: Command, outcome: Outcome, at: datetime) -> None:
+        """Say what came of it, after it has been carried out and recorded."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 class StateStore(Protocol):

@@ -87,13 +87,16 @@ def run(
     start: From = "",
     stop: To = "",
     chat: Annotated[bool, typer.Option(help="Read commands from the terminal while it runs.")] = True,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Wait while another copy runs, and take over when it is gone.")
+    ] = False,
 ) -> None:
     """Run the desk: live on the exchange of the profile, or with --replay on recorded bars as if they were live."""
     settings = load(profile, os.environ)
     if not replay:
         from jobs import live
 
-        live.main(home, settings, chat=chat and not as_json, as_json=as_json)
+        live.main(home, settings, chat=chat and not as_json, as_json=as_json, standby=standby)
         return
     from jobs import run as job
 
@@ -107,6 +110,7 @@ def run(
         stop,
         chat=chat and not as_json,
         as_json=as_json,
+        standby=standby,
     )
 
 
@@ -213,19 +217,51 @@ def report(
 
 
 @journal_app.command("export")
-def journal_export(home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
+def journal_export(
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+    orders: Annotated[bool, typer.Option("--orders", help="Every order, with what became of it.")] = False,
+) -> None:
     """Every record as a line of JSON, oldest first; with --json no different."""
     from jobs import journal as job
 
-    job.export(home, load(profile, os.environ))
+    (job.export_orders if orders else job.export)(home, load(profile, os.environ))
 
 
 @journal_app.command("verify")
-def journal_verify(home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
-    """Walk the hash chain and say where it first breaks."""
+def journal_verify(
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option("--anchor", help="A file of anchors, or one as it was posted.", show_default=False),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="The public half of the key that signed the anchors.", show_default=False),
+    ] = None,
+) -> None:
+    """Walk the hash chain, hold it against its anchors, and say where it first breaks."""
     from jobs import journal as job
 
-    raise SystemExit(job.verify(home, load(profile, os.environ), as_json=as_json))
+    raise SystemExit(job.verify(home, load(profile, os.environ), anchor or [], key, as_json=as_json))
+
+
+@journal_app.command("anchor")
+def journal_anchor(
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+    accept: Annotated[
+        str, typer.Option(help="Why the journal as it is counts, against its anchors.", metavar="WHY")
+    ] = "",
+) -> None:
+    """The newest record's link, signed, as one line to post elsewhere and to check against later."""
+    from jobs import journal as job
+
+    job.anchor(home, load(profile, os.environ), accept, as_json=as_json)
 
 
 @journal_app.command("replay")

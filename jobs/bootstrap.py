@@ -9,7 +9,8 @@ from configs.schema.settings import Settings, settings_hash
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.errors import Refused
 from engine.core.domain.ids import record_id
-from engine.core.domain.records import Identity, OrderRecord, StartRecord, plain
+from engine.core.domain.records import Identity, IncidentRecord, OrderRecord, StartRecord, plain
+from engine.core.domain.risk import TradingState
 from engine.core.features.registry import NAMES
 from engine.core.pipeline import FEATURE_SET
 from engine.inference.predictor import NoPredictor, OnnxPredictor, ServedModel
@@ -27,20 +28,30 @@ from engine.live.supervise import Keeper
 from engine.live.tend import Tender
 from engine.live.windows import Windows
 from engine.live.writer import Writer
-from engine.ports import Clock, Feed, Lease, Predictor, Venue
+from engine.ports import Clock, Feed, Inbox, Lease, Predictor, Venue
+from engine.store.anchors import Anchors
+from engine.store.inbox import SqlInbox
 from engine.store.journal import SqlJournal
+from engine.store.lease import Fence
 from engine.store.models import ModelFolder
 from engine.store.state import SqlStateStore
 from engine.venues.paper import PaperVenue
 from jobs.home import Home
+from jobs.opened import before_resuming
 from jobs.version import code_version
 
 Durability = Literal["FULL", "NORMAL"]
+AUDIT = "audit"
+"""Who halts a desk whose journal does not fit its anchors."""
+
 TICK = timedelta(milliseconds=1)  # history ends before a moment; the bar of that moment itself is known too
 
 
 class Engine(NamedTuple):
-    """A desk that has recovered and may be run; `repaired` is what became of orders without an answer."""
+    """A desk that has recovered and may be run; `repaired` is what became of orders without an answer.
+
+    `objection` is why it was halted at the start: what its anchors have against its journal.
+    """
 
     loop: Loop
     desk: LiveDesk
@@ -53,11 +64,16 @@ class Engine(NamedTuple):
     repaired: tuple[OrderRecord, ...]
     reconciler: Reconciler
     keeper: Keeper
+    lease: Lease | None = None
+    inbox: Inbox | None = None
+    objection: str = ""
 
     def close(self) -> None:
         """Drain the writer and let go of the files."""
         self.journal.close()
         self.store.close()
+        if self.inbox is not None:
+            self.inbox.close()
 
 
 class Outside(NamedTuple):
@@ -70,6 +86,7 @@ class Outside(NamedTuple):
     predictor: Predictor
     venue: Venue | None = None
     lease: Lease | None = None
+    inbox: Inbox | None = None
 
 
 async def open_engine(
@@ -84,26 +101,52 @@ async def open_engine(
     venue: Venue | None = None,
     lease: Lease | None = None,
     patient: bool = False,
+    anchors: Anchors | None = None,
     durability: Durability = "FULL",
     deadline_ms: int | None = None,
 ) -> Engine:
-    """Recover, reconcile, and be ready to run. The caller holds the lock of the home.
+    """Recover, reconcile, and be ready to run. The caller holds the lock of the home, and the lease.
 
     Without a venue the desk trades on paper. A `patient` one outlasts a journal that takes nothing for a while. It
     goes on where its journal stopped, or at `first_bar` if that is later.
+    A journal that does not fit its `anchors` comes up halted.
     """
     predictor = open_predictor(home, settings, deadline_ms)
     with ExitStack() as opened:
-        journal = SqlJournal(home.store(settings), synchronous=durability)
+        fence = Fence(settings.desk.name, lease.token) if lease and lease.token else None
+        journal = SqlJournal(home.store(settings), synchronous=durability, fence=fence)
         opened.callback(journal.close)
-        store = SqlStateStore(home.store(settings), home=home.root, desk=settings.desk.name)
+
+        def object_now() -> str:
+            return anchors.objection(journal) if anchors else ""
+
+        store = SqlStateStore(
+            home.store(settings),
+            home=home.root,
+            desk=settings.desk.name,
+            objection=lambda: before_resuming(object_now()),
+        )
         opened.callback(store.close)
-        outside = Outside(journal, store, feed, clock, predictor, venue, lease)
+        objection = object_now()
+        if objection:  # before anything is sent again that had no answer
+            store.set_halt(TradingState.HALTED, AUDIT, objection, clock.now())
+        inbox = SqlInbox(home.store(settings), settings.desk.name) if patient else None
+        if inbox is not None:
+            opened.callback(inbox.close)
+        outside = Outside(journal, store, feed, clock, predictor, venue, lease, inbox)
         engine = await assemble(
             outside, settings, pace=pace, after=after, first_bar=first_bar, patient=patient
         )
+        if objection:
+            at = max([clock.now(), first_bar, *engine.writer.state.last_bars.values()])
+            await engine.writer.write([audit_incident(objection, at)])
         opened.pop_all()  # from here on whoever runs the engine closes it
-        return engine
+        return engine._replace(objection=objection)
+
+
+def audit_incident(text: str, at: datetime) -> IncidentRecord:
+    """What is written down of a journal that does not fit its anchors, and of anchors that could not be written."""
+    return IncidentRecord(record_id("i", at, AUDIT, text), at, AUDIT, text, {}, None)
 
 
 async def assemble(
@@ -116,7 +159,7 @@ async def assemble(
     patient: bool = False,
 ) -> Engine:
     """Recover from what the journal says, ask the venue, and put the desk together."""
-    journal, store, feed, clock, predictor, venue, lease = outside
+    journal, store, feed, clock, predictor, venue, lease, inbox = outside
     recovered = rebuild(journal, settings)
     refuse_unfed(recovered.state, settings)
     bus = Bus()
@@ -158,7 +201,11 @@ async def assemble(
         recovered_records=recovered.records_read,
         repaired=tuple(repaired),
         reconciler=reconciler,
-        keeper=Keeper(desk, control, writer, venue, tender, reconciler, holds, outage, settings, clock),
+        keeper=Keeper(
+            desk, control, writer, venue, tender, reconciler, holds, outage, inbox, settings, clock
+        ),
+        lease=lease,
+        inbox=inbox,
     )
 
 

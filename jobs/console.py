@@ -16,6 +16,7 @@ from bot.render import state_now
 from configs.schema.settings import Settings
 from engine.core.domain.records import Record
 from engine.ports import Clock, Desk, Journal
+from engine.store.inbox import SqlInbox
 from explain.question import Kind
 from explain.why import why
 from jobs.clocks import WallClock
@@ -80,10 +81,12 @@ def _over_store(home: Home, settings: Settings, use: Callable[[Bot], Awaitable[A
 
 async def _with_halts(seen: Opened, use: Callable[[Bot], Awaitable[Any]]) -> Any:
     store, clock = halts(seen.home, seen.settings), WallClock()
+    inbox = SqlInbox(seen.home.store(seen.settings), seen.settings.desk.name)
     try:
-        desk = StoredDesk(seen.journal, store, seen.settings, clock)
+        desk = StoredDesk(seen.journal, store, inbox, seen.settings, clock)
         return await use(bot_over(desk, seen.journal, seen.settings, clock))
     finally:
+        inbox.close()
         store.close()
 
 

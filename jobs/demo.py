@@ -247,6 +247,6 @@ def _start_afresh(home: Home) -> None:
     """Remove what an earlier demo left; the lock file stays, for it is held."""
     for path in home.root.glob("desk.sqlite3*"):
         path.unlink()
-    for name in ("KILLED", "kill.reserve"):
+    for name in ("KILLED", "kill.reserve", "anchors.jsonl"):
         (home.root / name).unlink(missing_ok=True)
     shutil.rmtree(home.root / "models", ignore_errors=True)

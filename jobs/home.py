@@ -16,6 +16,15 @@ class Home(NamedTuple):
         return settings.store.url or str(self.root / "desk.sqlite3")
 
     @property
+    def keys(self) -> Path:
+        """What the desk signs with."""
+        return self.root / "keys"
+
+    def anchors(self, settings: Settings) -> tuple[Path, ...]:
+        """The files of signed checkpoints: those of the settings, or one in the home."""
+        return tuple(self.root / path for path in settings.store.anchors or ("anchors.jsonl",))
+
+    @property
     def reports(self) -> Path:
         """HTML reports."""
         return self.root / "reports"

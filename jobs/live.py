@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,35 +15,45 @@ from msgspec.structs import replace
 from bot.app import Bot
 from configs.schema.settings import Settings
 from configs.secrets import load_keys
-from engine.core.domain.errors import BadSettings, Refused, VenueDown
+from engine.core.domain.errors import BadInput, BadSettings, Refused, VenueDown
 from engine.core.domain.records import CycleRecord
 from engine.core.pipeline import NEED
 from engine.live.supervise import supervise
-from engine.ports import Clock, Venue
-from engine.store.lock import hold
+from engine.ports import Clock, Lease, Venue
+from engine.store.lease import Sole, SqlLease
 from engine.venues.ccxt.broker import CcxtVenue
 from engine.venues.ccxt.convert import Rules
 from engine.venues.ccxt.feed import CcxtFeed
 from engine.venues.ccxt.rest import Rest
 from engine.venues.ccxt.rules import RuleBook
+from jobs.anchoring import Anchoring, anchors_of
 from jobs.bootstrap import Engine, open_engine
 from jobs.clocks import WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
+from jobs.health import serve
 from jobs.home import Home
 from jobs.output import say, show
 from jobs.reporter import Reporter
-from jobs.run import done, lines_of, remember, tell
+from jobs.run import acting, done, lines_of, remember, tell
 
 Said = TypeVar("Said")
 LONGEST_WAIT_S = 30.0
 
 
-def main(root: Path, settings: Settings, *, chat: bool, as_json: bool) -> None:
+def main(root: Path, settings: Settings, *, chat: bool, as_json: bool, standby: bool = False) -> None:
     """Run until a signal comes, then say what was done."""
     if not settings.desk.instruments:
         raise BadSettings("desk.instruments is empty: name at least one, such as BTC/USDT")
-    result = asyncio.run(run_live(Home(root), settings, tell, chat=chat))
+    odd = [name for name in _names(settings) if "/" not in name]
+    if odd:
+        raise BadInput(
+            f"no live bars of {', '.join(odd)}: an exchange trades names such as BTC/{settings.desk.currency};"
+            " for recorded bars, expected --replay FILE"
+        )
+    home = Home(root)
+    with acting(home, settings, standby=standby) as held:
+        result = asyncio.run(run_live(home, settings, tell, held, chat=chat))
     show(as_json, result, lines_of(result))
 
 
@@ -56,7 +67,12 @@ class Market(NamedTuple):
 
 
 async def run_live(
-    home: Home, settings: Settings, report: Callable[[DayReport], None], *, chat: bool = False
+    home: Home,
+    settings: Settings,
+    report: Callable[[DayReport], None],
+    held: SqlLease | Sole,
+    *,
+    chat: bool = False,
 ) -> dict[str, Any]:
     """Recover, reconcile with the venue, and run. Returns what was done, as plain values."""
     clock = WallClock()
@@ -65,41 +81,48 @@ async def run_live(
     async def after(records: Sequence[CycleRecord]) -> None:
         await reporters[0].after(records)
 
-    with hold(home.root, clock.now()):
-        market = await open_market(settings, clock)
+    anchors = anchors_of(home, settings)
+    market = await open_market(settings, clock, held)
+    try:
+        engine = await open_engine(
+            home,
+            market.settings,
+            market.feed,
+            clock,
+            pace=at_once,
+            after=after,
+            first_bar=clock.now(),
+            patient=True,
+            venue=market.venue,
+            lease=held,
+            anchors=anchors,
+            deadline_ms=settings.models.deadline_ms,
+        )
+        reporters.append(Reporter(engine, settings.desk.cash, report))
+        anchoring = Anchoring(anchors, engine, settings.store.anchor_every_s)
         try:
-            engine = await open_engine(
-                home,
-                market.settings,
-                market.feed,
-                clock,
-                pace=at_once,
-                after=after,
-                first_bar=clock.now(),
-                patient=True,
-                venue=market.venue,
-                deadline_ms=settings.models.deadline_ms,
+            await reporters[0].catch_up()
+            if market.venue is not None:
+                await patiently(engine.reconciler.begin, "the account")
+            talk = (
+                bot_over(engine.desk, engine.journal, market.settings, clock, remember(engine))
+                if chat
+                else None
             )
-            reporters.append(Reporter(engine, settings.desk.cash, report))
-            try:
-                await reporters[0].catch_up()
-                if market.venue is not None:
-                    await patiently(engine.reconciler.begin, "the account")
-                talk = (
-                    bot_over(engine.desk, engine.journal, market.settings, clock, remember(engine))
-                    if chat
-                    else None
-                )
-                say(f"the desk is up: {engine.desk.status()['state']}, orders go to {_where(market)}")
-                await run_engine(engine, talk)
-                return done(engine, reporters[0])
-            finally:
-                engine.close()
+            say(f"the desk is up: {engine.desk.status()['state']}, orders go to {_where(market)}")
+            port = settings.monitoring.health_port
+            async with serve(port, engine.desk.status, lambda: engine.keeper.worst_lag_s):
+                await run_engine(engine, talk, held)
+            await anchoring.stop()
+            return done(engine, reporters[0])
         finally:
-            await market.close()
+            anchoring.abandon()
+            engine.close()
+    finally:
+        await market.close()
 
 
-async def open_market(settings: Settings, clock: Clock) -> Market:
+async def open_market(settings: Settings, clock: Clock, held: Lease) -> Market:
     """Ask the exchange for its rules and the history that the windows need."""
     venue: CcxtVenue | None = None
     if settings.venue.kind == "paper":
@@ -107,7 +130,7 @@ async def open_market(settings: Settings, clock: Clock) -> Market:
         rules = await patiently(RuleBook(rest, clock, _names(settings)).all, "the exchange's rules")
         close = rest.close
     else:
-        venue = CcxtVenue(settings, clock, load_keys(settings.venue, os.environ))
+        venue = CcxtVenue(settings, clock, load_keys(settings.venue, os.environ), lambda: lost(held))
         rest, close = venue.rest, venue.close
         await patiently(venue.server_time_offset, "the venue's clock")
         rules = await patiently(venue.rules, "the venue's rules")
@@ -120,6 +143,11 @@ async def open_market(settings: Settings, clock: Clock) -> Market:
         await close()
         raise
     return Market(feed, settings, venue, close)
+
+
+def lost(held: Lease) -> str:
+    """Asked before anything leaves this machine: why it must not; empty while the lease is ours."""
+    return "" if held.certain(0) else "another copy of the desk may have taken over"
 
 
 async def _refuse_a_key_that_may_too_much(venue: CcxtVenue) -> None:
@@ -162,13 +190,17 @@ async def patiently(ask: Callable[[], Awaitable[Said]], what: str) -> Said:
             wait = min(2 * wait, LONGEST_WAIT_S)
 
 
-async def run_engine(engine: Engine, talk: Bot | None) -> None:
-    """Until SIGINT or SIGTERM; what is under way is finished first. Whatever fails ends the desk, and is raised."""
+async def run_engine(engine: Engine, talk: Bot | None, held: SqlLease | Sole) -> None:
+    """Until SIGINT or SIGTERM; what is under way is finished first. Whatever fails ends the desk, and is raised.
+
+    Fenced when another copy has taken the lease over.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError, RuntimeError):  # no signals here, on some systems
             loop.add_signal_handler(each, stopping.set)
+    held.watch(partial(loop.call_soon_threadsafe, stopping.set))
 
     async def until_stopped() -> None:
         await stopping.wait()
@@ -184,6 +216,7 @@ async def run_engine(engine: Engine, talk: Bot | None) -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await talking
             await talk.tell_waiting()
+    held.check()
 
 
 async def at_once(moment: datetime) -> None:

@@ -47,6 +47,34 @@ def settings_of(journal: SqlJournal, settings: Settings) -> Settings:
 
 
 def halts(home: Home, settings: Settings, *, read_only: bool = False) -> SqlStateStore:
-    """The store that holds the halt row of the desk."""
+    """The store that holds the halt row of the desk. Nobody resumes over a journal that does not fit its anchors."""
     place = home.store(settings)
-    return SqlStateStore(place, home=home.root, desk=settings.desk.name, read_only=read_only)
+    return SqlStateStore(
+        place,
+        home=home.root,
+        desk=settings.desk.name,
+        read_only=read_only,
+        objection=lambda: _objection(home, settings),
+    )
+
+
+def _objection(home: Home, settings: Settings) -> str:
+    if not any(path.exists() for path in home.anchors(settings)):
+        return ""
+    from engine.store.anchors import Anchors
+
+    journal = SqlJournal(home.store(settings), read_only=True)
+    try:
+        anchors = Anchors(settings.desk.name, home.anchors(settings), home.keys)
+        return before_resuming(anchors.objection(journal))
+    finally:
+        journal.close()
+
+
+def before_resuming(objection: str) -> str:
+    """The same objection, with what a person can do about it."""
+    return (
+        f"{objection}; if that is meant, say so first: whydesk journal anchor --accept WHY"
+        if objection
+        else ""
+    )

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from configs.schema.settings import Settings
 from engine.core.domain.ids import from_epoch_ms
 from engine.core.domain.records import CycleRecord, Record
 from engine.data.replay import ReplayFeed
+from engine.store.lease import Sole, SqlLease, lease
 from engine.store.lock import hold
+from jobs.anchoring import Anchoring, anchors_of
 from jobs.bootstrap import Engine, open_engine
 from jobs.clocks import ReplayClock, WallClock
 from jobs.console import bot_over
@@ -38,6 +41,7 @@ def main(
     *,
     chat: bool,
     as_json: bool,
+    standby: bool = False,
 ) -> None:
     """Open the files, run, say what was done."""
     universe = open_files(
@@ -48,8 +52,28 @@ def main(
         start=moment(start) if start else None,
         stop=moment(stop) if stop else None,
     )
-    result = asyncio.run(run_replay(Home(root), universe, speed, tell, chat=chat))
+    home = Home(root)
+    with acting(home, universe.settings, standby=standby) as held:
+        result = asyncio.run(run_replay(home, universe, speed, tell, held, chat=chat))
     show(as_json, result, lines_of(result))
+
+
+@contextlib.contextmanager
+def acting(home: Home, settings: Settings, *, standby: bool) -> Iterator[SqlLease | Sole]:
+    """Be the one process that acts for this home and this desk, or wait until the other one is gone.
+
+    Before there is a loop: who waits here can be interrupted.
+    """
+    waiting = _standing_by if standby else None
+    with (
+        hold(home.root, WallClock().now(), waiting),
+        lease(home.store(settings), settings.desk.name, waiting) as held,
+    ):
+        yield held
+
+
+def _standing_by(holder: str) -> None:
+    say(f"standing by: {holder}")
 
 
 def tell(report: DayReport) -> None:
@@ -65,7 +89,7 @@ def lines_of(done: dict[str, Any]) -> list[str]:
 
 
 async def run_replay(
-    home: Home, universe: Universe, speed: float, tell: Tell, *, chat: bool = False
+    home: Home, universe: Universe, speed: float, tell: Tell, held: SqlLease | Sole, *, chat: bool = False
 ) -> dict[str, Any]:
     """Recover, go on where the journal stopped, and run until the data ends or a signal comes.
 
@@ -81,29 +105,34 @@ async def run_replay(
     async def after(records: Sequence[CycleRecord]) -> None:
         await reporters[0].after(records)
 
-    with hold(home.root, WallClock().now()):
-        engine = await open_engine(
-            home,
-            settings,
-            ReplayFeed(universe.series),
-            clock,
-            pace=pace,
-            after=after,
-            first_bar=first,
-            deadline_ms=settings.models.deadline_ms if speed else None,
-        )
-        clock.turn(max(engine.writer.state.last_bars.values(), default=first))
-        reporters.append(Reporter(engine, settings.desk.cash, tell))
-        try:
-            await reporters[0].catch_up()
-            talk = bot_over(engine.desk, engine.journal, settings, clock, remember(engine)) if chat else None
-            await _run(engine, pace, talk)
-            if not engine.loop.stopping:  # a day that a signal cut short is reported when it is over
-                await reporters[0].finish()
-            return done(engine, reporters[0])
-        finally:
-            pace.stop()
-            engine.close()
+    anchors = anchors_of(home, settings)
+    engine = await open_engine(
+        home,
+        settings,
+        ReplayFeed(universe.series),
+        clock,
+        pace=pace,
+        after=after,
+        first_bar=first,
+        deadline_ms=settings.models.deadline_ms if speed else None,
+        lease=held,
+        anchors=anchors,
+    )
+    clock.turn(max(engine.writer.state.last_bars.values(), default=first))
+    reporters.append(Reporter(engine, settings.desk.cash, tell))
+    anchoring = Anchoring(anchors, engine, settings.store.anchor_every_s)
+    try:
+        await reporters[0].catch_up()
+        talk = bot_over(engine.desk, engine.journal, settings, clock, remember(engine)) if chat else None
+        await _run(engine, pace, talk, held)
+        if not engine.loop.stopping:  # a day that a signal cut short is reported when it is over
+            await reporters[0].finish()
+        await anchoring.stop()
+        return done(engine, reporters[0])
+    finally:
+        anchoring.abandon()
+        pace.stop()
+        engine.close()
 
 
 def remember(engine: Engine) -> Callable[[Record], Awaitable[object]]:
@@ -115,8 +144,11 @@ def remember(engine: Engine) -> Callable[[Record], Awaitable[object]]:
     return write
 
 
-async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None) -> None:
-    """Until the feed ends; SIGINT and SIGTERM let the moment under way finish. The chat ends with the desk."""
+async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None, held: SqlLease | Sole) -> None:
+    """Until the feed ends; SIGINT and SIGTERM let the moment under way finish. The chat ends with the desk.
+
+    Fenced when another copy has taken the lease over, also while this one waits for a bar.
+    """
 
     def stop() -> None:
         engine.loop.stop()
@@ -126,6 +158,7 @@ async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError, RuntimeError):  # no signals here, on some systems
             loop.add_signal_handler(each, stop)
+    held.watch(partial(loop.call_soon_threadsafe, stop))
     talking = asyncio.create_task(talk.run()) if talk else None
     pace.start()
     try:
@@ -136,6 +169,7 @@ async def _run(engine: Engine, pace: ReplayPace, talk: Bot | None) -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await talking
             await talk.tell_waiting()
+    held.check()
 
 
 def done(engine: Engine, reporter: Reporter) -> dict[str, Any]:

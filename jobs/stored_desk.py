@@ -1,9 +1,10 @@
 """The desk seen through its store alone: for a console beside a running engine, or when none runs.
 
 What it shows is what the journal says. It can halt and resume, for the halt row needs neither chat nor venue; a
-running engine takes the row over before its next cycle and its next order. It cannot trade.
+running engine takes the row over before its next cycle and its next order. What trades it puts before that engine.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -14,29 +15,61 @@ from engine.core.risk.killswitch import next_state
 from engine.live.recover import rebuild
 from engine.live.status import positions, status_with_halt
 from engine.ports import Clock, Journal, StateStore
+from engine.store.inbox import SqlInbox
+
+PATIENCE_S = 10.0
+"""So long a command waits for the running engine to take it."""
+LOOK_EVERY_S = 0.1
+FOR_THE_ENGINE = (CommandKind.CLOSE, CommandKind.ENTER, CommandKind.FLATTEN)
 
 
 class StoredDesk:
     """The Desk port without an engine."""
 
-    def __init__(self, journal: Journal, store: StateStore, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        store: StateStore,
+        inbox: SqlInbox,
+        settings: Settings,
+        clock: Clock,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._journal = journal
         self._store = store
+        self._inbox = inbox
         self._settings = settings
         self._clock = clock
+        self._patience_s = patience_s
 
     async def submit(self, command: Command) -> Outcome:
-        """Kill and resume by the halt row; to close anything, the engine is needed. A flatten halts at least."""
-        if command.kind in (CommandKind.CLOSE, CommandKind.ENTER):
-            return Outcome(False, f"{command.kind} needs the running desk: type it in its own chat")
+        """Kill and resume by the halt row; what trades is put before the running engine. A flatten halts at least."""
+        said = "" if command.kind in (CommandKind.CLOSE, CommandKind.ENTER) else self._switch(command)
+        if command.kind not in FOR_THE_ENGINE:
+            return Outcome(True, said, f"halt-{self._store.halt().version}")
+        answered = await self._ask_engine(command)
+        if answered is not None:
+            return answered
+        left = f"no engine took it within {self._patience_s:g} s, and it was taken back: `whydesk run` starts one"
+        return Outcome(bool(said), f"{said}; to close what it holds, {left}" if said else left)
+
+    def _switch(self, command: Command) -> str:
         seen = self._store.halt()
         state = next_state(seen.state, command.kind)
         after = seen.version if command.kind is CommandKind.RESUME else None
         row = self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
-        said = f"the desk is {row.state}"
-        if command.kind is CommandKind.FLATTEN:
-            said += "; closing what it holds needs the running desk: type it in its own chat"
-        return Outcome(True, said, f"halt-{row.version}")
+        return f"the desk is {row.state}"
+
+    async def _ask_engine(self, command: Command) -> Outcome | None:
+        """What the engine made of it; None when there is none that answers, and then nothing is left behind."""
+        self._inbox.post(command, self._clock.now())
+        until = self._clock.monotonic() + self._patience_s
+        while self._clock.monotonic() < until:
+            outcome = self._inbox.outcome(command)
+            if outcome is not None:
+                return outcome
+            await asyncio.sleep(LOOK_EVERY_S)
+        return None if self._inbox.withdraw(command) else self._inbox.outcome(command)
 
     def status(self) -> dict[str, Any]:
         """The journal's state, with the halt row's word on whether it trades."""

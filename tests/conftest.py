@@ -124,16 +124,29 @@ def postgres_database(postgres_url: str) -> Iterator[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What the suites measured: a test says it with `record_property("figure", ...)`."""
-    figures = [
-        str(value)
+    """What the suites measured: a test says it with `record_property("figure", ...)`, or as one of many that are
+    to be added up with `record_property("sums", {...})`."""
+    told = [
+        (name, value)
         for kind in ("passed", "failed")
         for report in terminalreporter.getreports(kind)
         if report.when == "call"
         for name, value in report.user_properties
-        if name == "figure"
     ]
+    figures = sorted(str(value) for name, value in told if name == "figure")
+    figures += added_up([value for name, value in told if name == "sums" and isinstance(value, dict)])
     if figures:
         terminalreporter.section("figures")
-        for line in sorted(figures):
+        for line in figures:
             terminalreporter.line(line)
+
+
+def added_up(parts: list[dict[str, Any]]) -> list[str]:
+    """One line a name: numbers are added up, of words the last is told."""
+    total: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            total[name] = value if isinstance(value, str) else total.get(name, 0) + value
+    return [
+        f"{name}: {value if isinstance(value, str) else format(value, ',')}" for name, value in total.items()
+    ]

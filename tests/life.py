@@ -1,7 +1,7 @@
 """A whole desk in this process, put together as it runs live, against the fake exchange, with a clock that tests turn.
 
-Nothing runs by itself here: a test says what happens next, kills the desk where it likes and starts it again in the
-same home. At the end `judged` compares the journal with the exchange's own truth.
+Nothing runs by itself here: a test says what happens next, kills the desk where it likes and starts it again in its
+own home. At the end `judged` compares the journal with the exchange's own truth.
 """
 
 import asyncio

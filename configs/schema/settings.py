@@ -9,6 +9,7 @@ from configs.schema.decision import AlphaSettings, DecisionSettings, EnsembleSet
 from configs.schema.desk import DeskSettings, Instrument
 from configs.schema.execution import ExecutionSettings
 from configs.schema.models import ModelSettings
+from configs.schema.monitoring import MonitoringSettings
 from configs.schema.regime import RegimeSettings
 from configs.schema.risk import RiskSettings
 from configs.schema.store import StoreSettings
@@ -30,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: ModelSettings = ModelSettings()
     store: StoreSettings = StoreSettings()
     venue: VenueSettings = VenueSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
 
     def __post_init__(self) -> None:
         if self.venue.kind == "binance":
@@ -60,9 +62,9 @@ def _refuse_what_spot_cannot(desk: DeskSettings, decision: DecisionSettings) -> 
 def settings_hash(settings: Settings) -> str:
     """Return 16 hex digits that change with any value that can change a decision.
 
-    Where records are kept (`store`) and where orders go (`venue`) cannot change a decision: they are left out, and the
-    store's URL may hold a password.
+    Where records are kept (`store`), where orders go (`venue`) and how the desk is watched (`monitoring`) cannot change
+    a decision: they are left out, and the store's URL may hold a password.
     """
     kept = msgspec.structs.asdict(msgspec.structs.replace(settings, store=StoreSettings()))
-    del kept["venue"]
+    del kept["venue"], kept["monitoring"]
     return hashlib.sha256(msgspec.json.encode(kept)).hexdigest()[:16]

@@ -71,15 +71,16 @@ class Control:
 
     async def handle(self, command: Command) -> Outcome:
         """Do it, or say why not."""
+        braked = self._braked.pop(_record_id(command), None)  # its turn has come, whatever comes of it
         known = self._journal.get(_record_id(command))
         if known is not None and isinstance(known.record, CommandRecord):
             return Outcome(known.record.accepted, known.record.text, known.record.id)
         if command.kind is CommandKind.RESUME:
             await self.adopt_row()  # a kill from elsewhere comes first: this goes one step back from it
         if command.kind in SWITCHES:
-            return await self._switch(command)
+            return await self._switch(command, braked)
         if command.kind is CommandKind.ENTER:
-            return await self._enter(command)
+            return await self._expired(command) or await self._enter(command)
         return await self._close(command)
 
     async def adopt_row(self) -> bool:
@@ -125,10 +126,9 @@ class Control:
         if incident is not None and self._journal.get(incident.id) is None:
             await announce(incident, self._writer, self._store, self._orders)
 
-    async def _switch(self, command: Command) -> Outcome:
+    async def _switch(self, command: Command, braked: HaltRow | None) -> Outcome:
         risk = self._writer.state.risk
         state = next_state(risk.trading, command.kind)
-        braked = self._braked.pop(_record_id(command)) if _record_id(command) in self._braked else None
         self._row = braked or self._change_row(command, state)
         flatten = command.kind is CommandKind.FLATTEN or (
             risk.flatten and command.kind is not CommandKind.RESUME
@@ -191,6 +191,16 @@ class Control:
             return wanted
         instrument = self._identity.settings.instrument(command.instrument)
         return whole_lots(instrument, wanted) or instrument.lot
+
+    async def _expired(self, command: Command) -> Outcome | None:
+        """A wish to enter is for the market as it was when it was said."""
+        age = (self._clock.now() - command.at).total_seconds() if command.at is not None else 0.0
+        allowed = self._identity.settings.execution.entry_expires_s
+        if age <= allowed:
+            return None
+        text = f"nothing was bought: it was asked for {age:.0f} s ago, at most {allowed:g} s are allowed"
+        record = await self._record(command, False, text, None)
+        return Outcome(False, text, record.id)
 
     async def _enter(self, command: Command) -> Outcome:
         """A person's wish to enter: reviewed like any other entry, refused with the check that stood in the way."""

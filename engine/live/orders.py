@@ -16,6 +16,8 @@ from engine.core.domain.venue import Sighting
 from engine.live.writer import Writer
 from engine.ports import Clock, Journal, Lease, StateStore, Venue
 
+MARGIN_S = 0.5
+"""The lease must be ours for so long from now: what is signed within it and comes late is refused by the venue."""
 NO_ANSWER = "no answer within {:g} s"
 
 
@@ -152,7 +154,7 @@ class OrderManager:
 
     def _may_not_leave(self, request: OrderRequest) -> str:
         """Why the order must stay here; empty when it may go. Read anew immediately before every order."""
-        if self._lease is not None and not self._lease.certain(self._settings.venue.answer_s):
+        if self._lease is not None and not self._lease.certain(MARGIN_S):
             return "another copy of the desk may have taken over"
         if request.reduce_only:
             return ""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
 
-from engine.core.domain.errors import StoreFailed
+from engine.core.domain.errors import Fenced, StoreFailed
 from engine.core.domain.ids import record_id
 from engine.core.domain.records import IncidentRecord
 from engine.live.orders import OrderManager
@@ -37,6 +37,8 @@ class Outage:
             if self._since is not None:
                 await self._tell()
             return await work()
+        except Fenced:
+            raise  # another copy acts for the desk: there is nothing to outlast
         except StoreFailed as error:
             self._orders.check()
             if self._since is None:

@@ -90,17 +90,23 @@ class Reconciler:
     async def accept(self, by: str) -> bool:
         """A person says that what does not add up is theirs: it is external from now on.
 
-        False while something of ours is on its way: that is in the account or not, and is nobody else's.
+        False when the account is on the move: what an order of ours is just trading must not pass for theirs.
         """
-        account = await self._account()
+        account, before = await self._account(), self._writer.sequence
         await self._take_in(account)
-        if self._anything_on_its_way():
+        if self._writer.sequence != before or self._anything_on_its_way() or not self._in_step(account):
             return False
         rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
         await self._adopt(account, rest, f"accepted by {by}")
         for name in FOR_A_PERSON:
             await self._holds.lift(name)
         return True
+
+    def _in_step(self, account: Account) -> bool:
+        """Whether the orders that rest in our books rest at the venue too, as far filled as we know."""
+        shown = {order.client_id: order.filled for order in account.orders}
+        resting = [o for o in self._writer.state.portfolio.orders if o.status is not OrderStatus.INTENT]
+        return all(shown.get(order.request.client_id) == order.filled for order in resting)
 
     async def _account(self) -> Account:
         wait = 3 * self._settings.venue.answer_s  # it is many requests
@@ -112,13 +118,6 @@ class Reconciler:
             raise VenueDown(f"the account was not told within {wait:g} s") from None
         self._since = max(self._since, asked - OVERLAP)
         return account
-
-    async def _take_in(self, account: Account) -> None:
-        """What the account tells of executions and of orders that rest."""
-        for fill in account.fills:
-            await self._settle(fill)
-        for order in account.orders:
-            await self._explain(order)
 
     async def _compare(self, account: Account, confirm: int) -> bool:
         await self._take_in(account)
@@ -134,6 +133,13 @@ class Reconciler:
             told = ", ".join(f"{gap.normalize():+f} {asset}" for asset, gap in gaps.items())
             await self._holds.set(ACCOUNT, f"the account differs from the books by {told}")
         return False
+
+    async def _take_in(self, account: Account) -> None:
+        """Orders before executions: they were shown first, and one that has filled since is not one found again."""
+        for order in account.orders:
+            await self._explain(order)
+        for fill in account.fills:
+            await self._settle(fill)
 
     def _anything_on_its_way(self) -> bool:
         return any(

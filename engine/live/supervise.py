@@ -12,7 +12,8 @@ from typing import Any
 
 from configs.schema.desk import TIMEFRAME_MS
 from configs.schema.settings import Settings
-from engine.core.domain.errors import VenueDown
+from engine.core.domain.commands import Outcome
+from engine.core.domain.errors import StoreFailed, VenueDown, WhydeskError
 from engine.live.control import Control
 from engine.live.desk import LiveDesk
 from engine.live.holds import CLOCK, DATA, UNREAD, Holds
@@ -20,10 +21,11 @@ from engine.live.outage import Outage
 from engine.live.reconcile import Reconciler
 from engine.live.tend import PATIENCE, Tender
 from engine.live.writer import Writer
-from engine.ports import Clock, Venue
+from engine.ports import Clock, Inbox, Venue
 
 log = logging.getLogger(__name__)
 LAG_EVERY_S = 0.25
+INBOX_S = 0.2
 STALE_BARS = 2
 """So many bars may be missing before nothing new is opened on what is known."""
 
@@ -41,6 +43,7 @@ class Keeper:
         reconciler: Reconciler,
         holds: Holds,
         outage: Outage | None,
+        inbox: Inbox | None,
         settings: Settings,
         clock: Clock,
     ) -> None:
@@ -52,6 +55,7 @@ class Keeper:
         self._reconciler = reconciler
         self._holds = holds
         self._outage = outage
+        self._inbox = inbox
         self._settings = settings
         self._clock = clock
         self._unread = 0
@@ -66,6 +70,8 @@ class Keeper:
             "data": lambda: every(venue.poll_s, self._outlasting(self.check_data)),
             "lag": lambda: every(LAG_EVERY_S, self.measure_lag),
         }
+        if self._inbox is not None:
+            own["inbox"] = lambda: every(INBOX_S, self._outlasting(self.read_inbox))
         if not self._venue.traits.absent_after_s:
             return own  # it is part of this process: there is nothing to compare it with
         return own | {
@@ -83,6 +89,18 @@ class Keeper:
             await outage.outlast(work)
 
         return outlasted
+
+    async def read_inbox(self) -> None:
+        """Carry out what other processes ask for, each once, and answer."""
+        assert self._inbox is not None, "there is an inbox to read"
+        for command in self._inbox.waiting():
+            try:
+                outcome = await self._desk.submit(command)
+            except StoreFailed:
+                raise  # it is not recorded: it stays in the inbox
+            except WhydeskError as error:
+                outcome = Outcome(False, str(error))
+            self._inbox.answer(command, outcome, self._clock.now())
 
     async def tend(self) -> None:
         """Take over a halt from elsewhere, ask after open orders and take the steps that are due."""

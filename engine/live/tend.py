@@ -12,7 +12,7 @@ from engine.core.accounting.ledger import dust_trade
 from engine.core.accounting.settle import order_record
 from engine.core.domain.errors import VenueDown
 from engine.core.domain.instrument import whole_lots
-from engine.core.domain.order import Order, OrderStatus
+from engine.core.domain.order import Order, OrderStatus, OrderType
 from engine.core.execution.protect import Act, Step, due
 from engine.live.holds import VENUE, Holds, Refusals
 from engine.live.orders import OrderManager
@@ -25,7 +25,7 @@ YOUNG_S, SELDOM_S = 10.0, 5.0
 """An order that was sent within `YOUNG_S` is asked after each time, one that rests every `SELDOM_S`."""
 PATIENCE = 3
 """So many failures to ask in a row hold new entries."""
-LONGEST_PAUSE_S = 60.0
+LONGEST_PAUSE_S, UNREACHED_PAUSE_S = 60.0, 5.0
 
 
 class Tender:
@@ -145,8 +145,9 @@ class Tender:
         return not external or whole_lots(self._settings.instrument(instrument), external) <= 0
 
     def _forget(self, open_ids: Iterable[str]) -> None:
-        """Only what is open is remembered, and which instrument's orders the venue does not take."""
-        kept = {*open_ids, *(each.name for each in self._settings.desk.instruments)}
+        """Only what is open is remembered, and which orders of an instrument the venue does not take."""
+        kinds = {_kind(each.name, type_) for each in self._settings.desk.instruments for type_ in OrderType}
+        kept = {*open_ids, *kinds}
         for memory in (self._first, self._missing, self._next, self._tried):
             for client_id in [known for known in memory if known not in kept]:
                 del memory[client_id]
@@ -181,11 +182,11 @@ class Tender:
         """Whether it changed something that other steps may follow from."""
         if step.act is Act.SEND:
             status = await self._orders.send_due(step.request, step.why)
-            self._count(step, in_vain=status in (OrderStatus.REFUSED, OrderStatus.EXPIRED))
+            self._count(step, IN_VAIN_S.get(status))
             return status is not OrderStatus.UNKNOWN
         if step.act is Act.CANCEL:
             over = await self._orders.cancel(step.request, step.why)
-            self._count(step, in_vain=not over)
+            self._count(step, None if over else 0.0)
             if not over:  # it may have filled, or be gone: the next round asks
                 self._next.pop(step.request.client_id, None)
             return over
@@ -202,14 +203,15 @@ class Tender:
         assert position is not None, "what is written off is held"
         await self._writer.write([dust_trade(position, self._clock.now())])
 
-    def _count(self, step: Step, *, in_vain: bool) -> None:
+    def _count(self, step: Step, wait_s: float | None) -> None:
+        """It was done, or it was in vain and is let be: for `wait_s`, or ever longer each time (0)."""
         what = _what(step)
-        if in_vain:
-            times = self._tried.get(what, (0, 0.0))[0] + 1
-            wait = min(2.0 ** (times - 1), LONGEST_PAUSE_S)
-            self._tried[what] = (times, self._clock.monotonic() + wait)
-        else:
+        if wait_s is None:
             self._tried.pop(what, None)
+            return
+        times = self._tried.get(what, (0, 0.0))[0] + (not wait_s)
+        wait = wait_s or min(2.0 ** (times - 1), LONGEST_PAUSE_S)
+        self._tried[what] = (times, self._clock.monotonic() + wait)
 
     def _paused(self, step: Step) -> bool:
         """A venue that has just said no is not asked the same again at once."""
@@ -217,7 +219,18 @@ class Tender:
 
 
 def _what(step: Step) -> str:
-    """What is tried: to send in an instrument, to cancel an order. Anything else needs no venue and has no pause."""
+    """What is tried: to send an order of a kind, to cancel one. Anything else needs no venue and has no pause.
+
+    An exit does not wait because a stop was refused.
+    """
     if step.act is Act.SEND:
-        return step.request.instrument
+        return _kind(step.request.instrument, step.request.type)
     return step.request.client_id if step.act is Act.CANCEL else ""
+
+
+def _kind(instrument: str, type_: OrderType) -> str:
+    return f"{instrument} {type_}"
+
+
+IN_VAIN_S = {OrderStatus.REFUSED: 0.0, OrderStatus.EXPIRED: UNREACHED_PAUSE_S}
+"""A no is asked again ever later; what did not even leave goes soon, for nobody has said no to it."""

@@ -9,7 +9,7 @@ still whole; only a link noted somewhere else can show that.
 
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 GENESIS = bytes(32)
 """What stands in for the link before the first record."""
@@ -50,10 +50,13 @@ def walk(rows: Iterable[tuple[int, bytes, bytes]], start: Walk = Walk(0, GENESIS
     number, previous = start.sequence, start.link
     if type(previous) is not bytes:
         return Walk(number, GENESIS, number, f"the hash of record {number} is not bytes")
+    if type(number) is not int:
+        return Walk(0, GENESIS, 0, f"the number of a record is {type(number).__name__}")
     for sequence, payload, stored in rows:
         number += 1
         if sequence != number:
-            return Walk(number - 1, previous, min(sequence, number), _gap(sequence, number))
+            first = min(sequence, number) if type(sequence) is int else number
+            return Walk(number - 1, previous, first, _gap(sequence, number))
         if type(payload) is not bytes:
             return Walk(number - 1, previous, number, f"the payload of record {number} is not bytes")
         inner = sha256(b"\x00" + payload).digest()
@@ -66,7 +69,9 @@ def walk(rows: Iterable[tuple[int, bytes, bytes]], start: Walk = Walk(0, GENESIS
     return Walk(number, previous)
 
 
-def _gap(found: int, expected: int) -> str:
+def _gap(found: Any, expected: int) -> str:
+    if type(found) is not int:
+        return f"record {expected} has no number, but {type(found).__name__}"
     if found > expected:
         return f"record {expected} is missing: {found} comes next"
     return f"record {found} stands before the first"

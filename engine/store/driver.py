@@ -15,11 +15,15 @@ from urllib.parse import unquote
 
 from engine.core.domain.errors import BadSettings, StoreFailed
 
-SCHEMA = "0001"
+SCHEMA = "0003"
 """The newest migration. A store that has it opens without importing the machinery of migrations."""
 
 BUSY_MS = 5000
 """How long to wait for another process's transaction."""
+
+IDLE_MS = 2000
+"""How long a transaction may stand still before PostgreSQL ends it: a process that was frozen in the middle of one
+would keep every other writer out for as long."""
 
 _WRITERS = 7_311_964_028_116  # the advisory lock that writers of this schema share on PostgreSQL
 
@@ -29,6 +33,8 @@ class Cursor(Protocol):
 
     def fetchone(self) -> Any: ...
     def fetchall(self) -> list[Any]: ...
+    @property
+    def rowcount(self) -> int: ...
 
 
 class Connection(Protocol):
@@ -42,23 +48,38 @@ class Connection(Protocol):
 class Dialect(NamedTuple):
     """Where the two databases differ, for the statements used here.
 
-    `begin` keeps other writers out; `patience` sets how many milliseconds to wait for one.
+    `begin` keeps other writers out; `patience` sets how many milliseconds to wait for one. `share` ends a SELECT
+    whose rows nobody may change before the transaction ends. `now` is the database's clock, in microseconds since
+    1970, at the moment when the row is looked at.
     """
 
     name: str
     mark: str
     begin: tuple[str, ...]
     patience: str
+    share: str
+    now: str
     async_driver: str
     sync_driver: str
 
 
-SQLITE = Dialect("sqlite", "?", ("BEGIN IMMEDIATE",), "PRAGMA busy_timeout = ", "sqlite+aiosqlite", "sqlite")
+SQLITE = Dialect(
+    "sqlite",
+    "?",
+    ("BEGIN IMMEDIATE",),
+    "PRAGMA busy_timeout = ",
+    "",  # who writes is alone
+    "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+    "sqlite+aiosqlite",
+    "sqlite",
+)
 POSTGRESQL = Dialect(
     "postgresql",
     "%s",
     ("BEGIN", f"SELECT pg_advisory_xact_lock({_WRITERS})"),
     "SET lock_timeout = ",
+    " FOR SHARE",
+    "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
     "postgresql+asyncpg",
     "postgresql+psycopg",
 )
@@ -158,7 +179,9 @@ def _connect_postgresql(target: str, write: bool, synchronous: str) -> Connectio
     connection: Any = psycopg.connect(f"postgresql://{target}", autocommit=True, connect_timeout=5)
     connection.execute(f"SET lock_timeout = {BUSY_MS}")
     connection.execute(f"SET synchronous_commit = {'on' if synchronous == 'FULL' else 'off'}")
-    if not write:
+    if write:
+        connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_MS}")
+    else:
         connection.execute("SET default_transaction_read_only = on")
     return connection
 

@@ -7,6 +7,10 @@ nothing half-written stays, and the next append tries anew on a fresh connection
 
 The number of a record is the table's key. So a writer that does not know of another one's records cannot fork
 the chain: its insert fails, and it reads the head and goes on from there.
+
+A writer that holds a lease gives its fence with it. Each insert then holds the lease's row until it is committed,
+and finds nothing to do when the row has another token: whoever was frozen while another copy took over writes
+nothing any more, however late it wakes up.
 """
 
 import asyncio
@@ -21,7 +25,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from engine.core.domain.errors import BadInput, Impossible, StoreFailed, WhydeskError
+from engine.core.domain.errors import BadInput, Fenced, Impossible, StoreFailed, WhydeskError
 from engine.core.domain.ids import epoch_ms
 from engine.core.domain.records import Columns, Record, columns, decode, encode, readable
 from engine.ports import StoredRecord, Verification
@@ -36,6 +40,7 @@ from engine.store.driver import (
     prepare,
     taken_errors,
 )
+from engine.store.lease import HELD, Fence
 
 QUEUE = 1024
 """How many appends may wait; more than that means a disk that has stopped."""
@@ -44,11 +49,13 @@ _GROUP = 1000  # records in one transaction, and rows in one batch of reading
 
 _HEAD = "SELECT sequence, payload, hash FROM records ORDER BY sequence DESC LIMIT 2"
 _HEAD_LINK = "SELECT sequence, hash FROM records ORDER BY sequence DESC LIMIT 1"
+_LINK = "SELECT hash FROM records WHERE sequence = ?"
 _COUNT = "SELECT COALESCE(MAX(sequence), 0) FROM records"
-_INSERT = (
+_INTO = (
     "INSERT INTO records (sequence, id, at_ms, kind, instrument, outcome, refused_by, decision, client_id,"
-    " trade, hash, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " trade, hash, payload)"
 )
+_INSERT = f"{_INTO} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ROWS = "SELECT sequence, hash, payload FROM records WHERE "
 _LINKS = "SELECT sequence, payload, hash FROM records WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"
 _COLUMNS = (
@@ -157,11 +164,17 @@ class SqlJournal:
 
     `url` is a file's path, `sqlite:///FILE` or `postgresql://...`. `synchronous` FULL flushes the disk at every
     commit; NORMAL (for replays) survives a killed process, but a power cut may take the last commits.
-    Opening for writing refuses a chain whose end does not fit; `read_only` opens whatever is there.
+    Opening for writing refuses a chain whose end does not fit; `read_only` opens whatever is there. With a `fence`
+    an append raises Fenced, and every later one too, once another copy has taken the lease over.
     """
 
     def __init__(
-        self, url: str | Path, *, read_only: bool = False, synchronous: Literal["FULL", "NORMAL"] = "FULL"
+        self,
+        url: str | Path,
+        *,
+        read_only: bool = False,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        fence: Fence | None = None,
     ) -> None:
         self._where = place(url)
         self._synchronous = synchronous
@@ -170,13 +183,20 @@ class SqlJournal:
         self._write = threading.Lock()  # held for the length of a transaction
         self._connection: Connection | None = None
         self._head = _Head(0, GENESIS)
+        self._fence = fence
         self._refusal = f"the journal at {self._where} is open for reading only" if read_only else ""
+        self._refuse: type[StoreFailed] = StoreFailed
         self._queue: deque[_Batch] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._taken = taken_errors(self._where)
-        self._insert, self._last, self._newest = map(self._where.sql, (_INSERT, _HEAD, _HEAD_LINK))
+        self._insert, self._last, self._newest, self._linked = map(
+            self._where.sql, (_INSERT, _HEAD, _HEAD_LINK, _LINK)
+        )
+        self._held = self._where.sql(f"{HELD}{self._where.dialect.share}")
+        row = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+        self._fenced = self._where.sql(f"{_INTO} SELECT {row} FROM ({self._held}) AS held")  # noqa: S608 - constants
         prepare(self._where, write=not read_only)
         if not read_only:
             self._open()
@@ -251,9 +271,13 @@ class SqlJournal:
         """One transaction for all batches: an answer for each, after it is durable. Never raises."""
         with self._write:
             if self._refusal:
-                return [StoreFailed(self._refusal) for _ in batches]
+                return [self._refuse(self._refusal) for _ in batches]
             try:
                 return self._transact(self._connection or self._open(), batches)
+            except Fenced as error:
+                self._disconnect()
+                self._refusal, self._refuse = str(error), Fenced
+                return [Fenced(self._refusal) for _ in batches]
             except StoreFailed as error:
                 self._disconnect()
                 return [StoreFailed(str(error)) for _ in batches]
@@ -273,7 +297,7 @@ class SqlJournal:
         head, rows, answers = chain(self._head, batches, {})
         try:
             if len(rows) == 1:
-                connection.execute(self._insert, rows[0])  # alone, a statement is its own transaction
+                self._insert_one(connection, rows[0])
             elif rows:
                 self._begin(connection)
                 connection.cursor().executemany(self._insert, rows)
@@ -290,9 +314,19 @@ class SqlJournal:
         self._head = head
         return answers
 
+    def _insert_one(self, connection: Connection, row: tuple[Any, ...]) -> None:
+        """Alone, a statement is its own transaction; it looks at the lease by itself."""
+        if self._fence is None:
+            connection.execute(self._insert, row)
+        elif connection.execute(self._fenced, (*row, *self._fence)).rowcount == 0:
+            raise self._fence.refusal()
+
     def _begin(self, connection: Connection) -> None:
+        """Begin, with other writers kept out, and the lease kept as it is until the end."""
         for statement in self._where.dialect.begin:
             connection.execute(statement)
+        if self._fence is not None and not connection.execute(self._held, self._fence).fetchone():
+            raise self._fence.refusal()
 
     def _known(
         self, connection: Connection, batches: Sequence[Sequence[_Entry]]
@@ -403,18 +437,41 @@ class SqlJournal:
     def head(self) -> tuple[int, str]:
         """The newest record's number and link (hex): what to note elsewhere, so that a cut-off end shows."""
         rows = self._readers.rows(self._newest)
-        return (rows[0][0], rows[0][1].hex()) if rows else (0, GENESIS.hex())
+        if not rows:
+            return 0, GENESIS.hex()
+        if type(rows[0][0]) is not int or type(rows[0][1]) is not bytes:
+            raise StoreFailed(f"the newest record of the journal at {self._where} is damaged: verify it")
+        return rows[0][0], rows[0][1].hex()
 
     def count(self) -> int:
         """How many records there are: numbers have no gaps, so the newest one tells."""
-        count: int = self._readers.rows(_COUNT)[0][0]
+        count = self._readers.rows(_COUNT)[0][0]
+        if type(count) is not int:
+            raise StoreFailed(
+                f"the newest record of the journal at {self._where} is damaged: it has no number"
+            )
         return count
 
+    def link(self, sequence: int) -> str:
+        """The link (hex) that is stored of a record; empty when there is none of that number."""
+        if sequence == 0:
+            return GENESIS.hex()
+        rows = self._readers.rows(self._linked, (sequence,))
+        return rows[0][0].hex() if rows and isinstance(rows[0][0], bytes) else ""
+
     def verify(self, *, deep: bool = False) -> Verification:
-        """Walk the whole chain; `deep` also decodes each record and compares the columns that questions use.
+        """Walk the whole chain; `deep` also decodes each record and compares the columns that questions use."""
+        return self.walk(deep=deep)[0]
+
+    def walk(self, marks: Sequence[int] = (), *, deep: bool = False) -> tuple[Verification, dict[int, str]]:
+        """The same, with the links (hex) of the records numbered in `marks`, sorted, that the walk came over.
 
         Where the file itself is damaged the walk goes on row by row, to name the first that cannot be read.
         """
+        waiting = deque(marks)
+        links = {0: GENESIS.hex()}
+        while waiting and waiting[0] <= 0:
+            waiting.popleft()
         sql = self._where.sql(_COLUMNS if deep else _LINKS)
         at, below, size = Walk(0, GENESIS), -(2**62), _GROUP
         last = self.count()
@@ -428,11 +485,20 @@ class SqlJournal:
                 at = at._replace(first_break=at.sequence + 1, reason=str(error))
                 break
             if not rows:
+                # A damaged file may hide records from a walk that a look by number finds.
+                if at.sequence < last:
+                    at = at._replace(
+                        first_break=at.sequence + 1,
+                        reason=f"record {at.sequence + 1} is missing, and {last} is there",
+                    )
                 break
-            below = rows[-1][0]
+            below, before = rows[-1][0], at.sequence
             at = _walk_deep(rows, at) if deep else walk(rows, at)
+            while waiting and waiting[0] <= at.sequence:
+                links[waiting[0]] = rows[waiting[0] - before - 1][2].hex()
+                waiting.popleft()
         whole = at.first_break is None
-        return Verification(at.sequence, whole, at.first_break, at.reason, at.link.hex())
+        return Verification(at.sequence, whole, at.first_break, at.reason, at.link.hex()), links
 
 
 def _walk_deep(rows: Iterable[tuple[Any, ...]], start: Walk) -> Walk:

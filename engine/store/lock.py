@@ -5,33 +5,52 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
-from datetime import datetime
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from engine.core.domain.errors import HeldElsewhere
+
+POLL_S = 0.2
 
 _FILE = "desk.lock"
 
 
 @contextlib.contextmanager
-def hold(home: Path, started: datetime) -> Iterator[None]:
+def hold(home: Path, started: datetime, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold `home` for this process until the end of the block; HeldElsewhere names who has it.
 
+    With `waiting` that is told instead, and the lock is taken when its holder ends. A holder that is frozen keeps it.
     The file stays: removing it would let a third process lock a new one while a second waits on the old.
     """
     home.mkdir(parents=True, exist_ok=True)
     file = os.open(home / _FILE, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HeldElsewhere(f"{home} is {_holder(os.pread(file, 1024, 0))}") from None
+        started += timedelta(seconds=_lock(file, home, waiting))
         _sign(file, {"pid": os.getpid(), "host": socket.gethostname(), "started": started.isoformat()})
         yield
         _sign(file, {})
     finally:
         os.close(file)
+
+
+def _lock(file: int, home: Path, waiting: Callable[[str], None] | None) -> float:
+    """Lock the file; how many seconds that took."""
+    began, told = time.monotonic(), False
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = f"{home} is {_holder(os.pread(file, 1024, 0))}"
+            if waiting is None:
+                raise HeldElsewhere(text) from None
+        else:
+            return time.monotonic() - began
+        if not told:
+            waiting(text)
+            told = True
+        time.sleep(POLL_S)
 
 
 def _sign(file: int, who: dict[str, str | int]) -> None:

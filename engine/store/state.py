@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,11 +51,18 @@ class _Note(NamedTuple):
 class SqlStateStore:
     """The state of one desk in SQLite or PostgreSQL.
 
-    `home` is where the marker of a kill lies: beside a SQLite file if not given; PostgreSQL needs it.
+    `home` is where the marker of a kill lies: beside a SQLite file if not given; PostgreSQL needs it. `objection` is
+    asked before any state but a halt is written, by whomever: a reason refuses it.
     """
 
     def __init__(
-        self, url: str | Path, *, home: Path | None = None, desk: str = "desk", read_only: bool = False
+        self,
+        url: str | Path,
+        *,
+        home: Path | None = None,
+        desk: str = "desk",
+        read_only: bool = False,
+        objection: Callable[[], str] = str,
     ) -> None:
         self._where = place(url)
         self._desk = desk
@@ -74,6 +81,7 @@ class SqlStateStore:
         """A kill that could not even be renamed into place: it holds while this process lives."""
         self._last_version = 0
         self._read_only = read_only
+        self._objection = objection
         self._prepared = False
         self._halt_sql = self._where.sql(
             'SELECT state, since, "by", reason, version FROM halts WHERE desk = ?'
@@ -106,6 +114,8 @@ class SqlStateStore:
         Refused when the newest version is no longer `after`, the one that was looked at.
         """
         since, kill = _microseconds(at), state is TradingState.HALTED
+        if not kill and (reason_against := self._objection()):
+            raise Refused(reason_against)
         try:
             with self._transaction(KILL_PATIENCE_MS if kill else BUSY_MS) as connection:
                 marker = self._marker_seen()

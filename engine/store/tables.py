@@ -96,3 +96,28 @@ class HaltTable(Base):
     by: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
     version: Mapped[int] = mapped_column(BigInteger)
+
+
+class LeaseTable(Base):
+    """Who may act for each desk, until when by the database's clock. `token` grows with every holder, never back."""
+
+    __tablename__ = "leases"
+
+    desk: Mapped[str] = mapped_column(Text, primary_key=True)
+    holder: Mapped[str] = mapped_column(Text)
+    token: Mapped[int] = mapped_column(BigInteger)
+    since: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class InboxTable(Base):
+    """Commands for the engine of each desk, and what came of them; null while nobody has answered."""
+
+    __tablename__ = "inbox"
+
+    desk: Mapped[str] = mapped_column(Text, primary_key=True)
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    command: Mapped[bytes] = mapped_column(LargeBinary)
+    outcome: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -10,10 +10,9 @@ import pytest
 from tests.architecture.source import ROOT
 
 HEAVY = {
-    "aiohttp",
-    "alembic", "arch", "ccxt", "chromadb", "discord", "jinja2", "langchain", "langchain_core", "lightgbm",
-    "matplotlib", "onnx", "onnxmltools", "onnxruntime", "pandas", "polars", "scipy", "sentence_transformers",
-    "sklearn", "skl2onnx", "talib", "telegram", "torch", "xgboost",
+    "aiohttp", "alembic", "arch", "ccxt", "chromadb", "cryptography", "discord", "jinja2", "langchain",
+    "langchain_core", "lightgbm", "matplotlib", "onnx", "onnxmltools", "onnxruntime", "pandas", "polars", "scipy",
+    "sentence_transformers", "sklearn", "skl2onnx", "talib", "telegram", "torch", "xgboost",
 }  # fmt: skip
 
 # The last line on stdout is ours, whatever the command prints before it and however it ends.

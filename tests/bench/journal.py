@@ -33,6 +33,7 @@ from engine.core.domain.records import (
     encode,
 )
 from engine.core.domain.risk import Check, Review, RiskState
+from engine.store.anchors import Anchors, examine, trace_file
 from engine.store.journal import SqlJournal, _entry
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -171,6 +172,25 @@ def bulk(folder: Path, size: int, count: int) -> tuple[float, float]:
     return count / (written - begin), count / (verified - written)
 
 
+def anchored(folder: Path, count: int, every: int) -> tuple[float, float]:
+    """Of a journal with an anchor every few records: records a second of CPU verified and held against their anchors;
+    anchors a second whose signature and chain were checked.
+    """
+    journal = SqlJournal(folder / "anchored.db")
+    journal.append_many(incident(number, 1024) for number in range(count))
+    anchors = Anchors("bench", [folder / "anchors.jsonl"], folder / "keys")
+    for number in range(every, count + 1, every):
+        assert anchors.write((number, journal.link(number)), START) == []
+    begin = time.process_time()
+    trace = trace_file(anchors.paths[0], anchors.key.public)
+    traced = time.process_time()
+    seen = examine(journal, [trace], deep=False)
+    examined = time.process_time()
+    assert (seen.anchors_ok, seen.vouched, seen.vouching) == (True, count, count // every)
+    journal.close()
+    return count / (examined - begin), seen.vouching / (traced - begin)
+
+
 def main(folder: Path) -> dict[str, float]:
     """All figures, by name."""
     figures = commits(folder)
@@ -182,6 +202,7 @@ def main(folder: Path) -> dict[str, float]:
     for size in (1024, 4096):
         written, verified = bulk(folder, size, 20_000)
         figures |= {f"bulk_{size}_per_cpu_s": written, f"verify_{size}_per_cpu_s": verified}
+    figures["verify_anchored_per_cpu_s"], figures["anchors_per_cpu_s"] = anchored(folder, 40_000, 100)
     return figures
 
 

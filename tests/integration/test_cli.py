@@ -160,7 +160,10 @@ def test_bad_settings_are_bad_input(
 
     assert say(*run, wrong).code == say(*run, "nope").code == 2
     assert say(*run, wrong).line == f"{wrong} line 2: unknown key risk.max_gros; did you mean max_gross?"
-    assert say(*run, "nope").line == "profile 'nope' is neither a file nor one of: demo, paper"
+    assert (
+        say(*run, "nope").line
+        == "profile 'nope' is neither a file nor one of: binance, demo, live-paper, paper"
+    )
     monkeypatch.setenv("WHYDESK__RISK__MAX_GROSS", "99")
     assert say(*run, "paper").line.startswith(
         "environment WHYDESK__RISK__MAX_GROSS: risk.max_gross: expected"

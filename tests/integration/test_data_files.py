@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from configs.schema.data import DataQualitySettings
+from configs.schema.desk import TIMEFRAME_MS
 from engine.core.domain.errors import BadData
 from engine.data.files import LoadedBars, load_bars, read_bars, symbols
 
@@ -77,9 +78,9 @@ def test_a_file_becomes_bars_that_are_known_when_they_close(tmp_path: Path, name
     assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("step", ["1m", "5m", "15m", "30m", "1h", "4h", "1d"])
+@pytest.mark.parametrize("step", ["1s", "1m", "5m", "15m", "30m", "1h", "4h", "1d"])
 def test_the_timeframe_is_the_commonest_step(tmp_path: Path, step: str) -> None:
-    length = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240, "1d": 1440}[step] * 60_000
+    length = TIMEFRAME_MS[step]
     ts = START_MS + length * np.delete(np.arange(41, dtype=np.int64), 7)
 
     assert load(write(tmp_path, table(40, ts=ts))).timeframe == step
@@ -281,7 +282,7 @@ def test_broken_content(tmp_path: Path, name: str, content: bytes, line: str) ->
 
 def test_a_step_that_is_no_timeframe(tmp_path: Path) -> None:
     assert refusal(write(tmp_path, table(step_ms=420_000))).startswith(
-        "rows are mostly 7m apart, expected one of 1m"
+        "rows are mostly 7m apart, expected one of 1s, 1m"
     )
     assert refusal(write(tmp_path, table()), timeframe="4h").startswith(
         "rows are mostly 1h apart, which is less"

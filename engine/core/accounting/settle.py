@@ -36,11 +36,12 @@ def sighted(
 ) -> tuple[DeskState, list[Record]]:
     """The records of what the venue shows of one of our orders: executions that are not `booked` yet, and its end.
 
-    `booked` are the trade ids that the journal has. An order without an answer is accepted first: its plan, and with
-    it the stop, must still be there when the fill is booked.
+    `booked` are the trade ids that the journal has; one answer may tell a trade twice. An order without an answer is
+    accepted first: its plan, and with it the stop, must still be there when the fill is booked.
     """
     records: list[Record] = []
-    filled = sum((f.quantity + f.withheld for f in seen.fills if f.trade_id in booked), Decimal(0))
+    fills = {fill.trade_id: fill for fill in seen.fills}
+    filled = sum((f.quantity + f.withheld for f in fills.values() if f.trade_id in booked), Decimal(0))
 
     def add(new: Sequence[Record]) -> None:
         nonlocal state
@@ -51,7 +52,7 @@ def sighted(
     known = state.portfolio.order(request.client_id)
     if known is not None and known.status in _UNANSWERED and seen.status in _ALIVE:
         add([order_record(request, OrderStatus.ACCEPTED, at, "found at the venue", seen.venue_id)])
-    for fill in seen.fills:
+    for fill in fills.values():
         if fill.trade_id not in booked:
             add(_booked(state, request, fill, filled))
             filled += fill.quantity + fill.withheld

@@ -1,5 +1,6 @@
 """What people may ask the engine for, and what came of it."""
 
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -24,8 +25,8 @@ class CommandKind(StrEnum):
 class Command(msgspec.Struct, frozen=True):
     """A wish: what, by whom, from where, and why. `key` makes a repeated message the same command.
 
-    To enter, and to close a part, it says how much: `quantity` in units or `amount` in the account's currency; none of
-    both leaves it to the desk.
+    `at` is when it was said. To enter, and to close a part, it says how much: `quantity` in units or `amount` in the
+    account's currency; none of both leaves it to the desk.
     """
 
     kind: CommandKind
@@ -37,6 +38,7 @@ class Command(msgspec.Struct, frozen=True):
     side: Side = Side.BUY
     quantity: Decimal = Decimal(0)
     amount: Decimal = Decimal(0)
+    at: datetime | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("quantity", self.quantity), ("amount", self.amount)):

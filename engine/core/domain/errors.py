@@ -8,6 +8,7 @@
   - Refused             the desk will not, and says why; exit code 1
       - HeldElsewhere   another process holds this home
       - StoreFailed     the record could not be made durable, so nothing was sent
+          - Fenced      another copy has taken over: this process writes and sends nothing more
   - VenueDown           the venue cannot be asked now; asking again later is safe
   - Impossible          a state that must not be: the desk stops and recovers
 
@@ -45,6 +46,10 @@ class HeldElsewhere(Refused):
 
 class StoreFailed(Refused):
     """A record could not be made durable; nothing that depends on it was sent."""
+
+
+class Fenced(StoreFailed):
+    """Another copy of the desk has taken the lease over; this process must end."""
 
 
 class VenueDown(WhydeskError):

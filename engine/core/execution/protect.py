@@ -30,6 +30,9 @@ from engine.core.domain.risk import RiskState, TradingState
 
 MOST_REFUSALS = 2
 """So often the venue may refuse protection before the position is closed instead."""
+JUMPED = Decimal("0.01")
+"""A stop that still rests when the price is this share beyond it was jumped over: some venues know only stops with a
+limit, and a limit may never fill."""
 RESTING = (OrderStatus.ACCEPTED, OrderStatus.PARTIAL)
 
 
@@ -150,7 +153,8 @@ def _reason_to_leave(scene: Scene, position: Position) -> str:
     if (scene.price - position.target) * side >= 0:
         return "target"
     covered = any(o.request.type is OrderType.STOP and o.status in RESTING for o in scene.mine())
-    return "stop" if not covered and (scene.price - position.stop) * side <= 0 else ""
+    beyond = (position.stop - scene.price) * side
+    return "stop" if beyond >= (position.stop * JUMPED if covered else 0) else ""
 
 
 def _cover(scene: Scene, mine: list[Order], position: Position, sellable: Decimal) -> list[Step]:

@@ -217,7 +217,9 @@ def test_a_profile_with_any_slip_of_the_pen_never_ends_in_a_traceback(
 
 def test_a_profile_that_is_not_there_is_refused_with_the_names_of_those_that_are() -> None:
     for name in ("nope", "../paper", "/", ""):
-        with pytest.raises(SettingsError, match=r"is neither a file nor one of: binance, demo, paper"):
+        with pytest.raises(
+            SettingsError, match=r"is neither a file nor one of: binance, demo, live-paper, paper"
+        ):
             load(name, {})
 
 

@@ -1,17 +1,21 @@
 """Kill, resume and status from any console: without an engine, and without much of a store."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.core.domain.commands import Command, CommandKind
+from engine.core.domain.commands import Command, CommandKind, Outcome
 from engine.core.domain.errors import BadInput, StoreFailed
 from engine.core.domain.risk import RiskState, TradingState
+from engine.store.inbox import SqlInbox
 from engine.store.journal import SqlJournal
 from engine.store.state import SqlStateStore
+from jobs.clocks import WallClock
 from jobs.home import Home
 from jobs.opened import opened
 from jobs.stored_desk import StoredDesk
@@ -125,7 +129,8 @@ def test_the_settings_of_the_newest_run_count_not_those_of_today(home: Path) -> 
 async def test_a_stored_desk_halts_and_resumes_and_trades_nothing(home: Path) -> None:
     journal = SqlJournal(home / "desk.sqlite3", read_only=True)
     store = SqlStateStore(home / "desk.sqlite3")
-    desk = StoredDesk(journal, store, SETTINGS, FakeClock())
+    inbox = SqlInbox(home / "desk.sqlite3", SETTINGS.desk.name)
+    desk = StoredDesk(journal, store, inbox, SETTINGS, FakeClock(), patience_s=0)
 
     answers = [
         await desk.submit(Command(kind, "me", "console", str(n), "SP500"))
@@ -136,10 +141,34 @@ async def test_a_stored_desk_halts_and_resumes_and_trades_nothing(home: Path) ->
 
     assert [answer.accepted for answer in answers] == [True, True, False, True]
     assert desk.status()["state"] == "halted"  # it could not close anything, but a flatten halts at least
-    assert "needs the running desk" in answers[3].text
+    assert answers[2].text == "no engine took it within 0 s, and it was taken back: `whydesk run` starts one"
+    assert answers[3].text.startswith("the desk is halted; to close what it holds, no engine took it")
+    assert inbox.waiting() == ()
+    inbox.close()
     assert desk.positions() == ()
     store.close()
     journal.close()
+
+
+async def test_what_trades_is_put_before_the_running_engine_and_its_answer_is_told(home: Path) -> None:
+    journal = SqlJournal(home / "desk.sqlite3", read_only=True)
+    store = SqlStateStore(home / "desk.sqlite3")
+    inbox, engine = (SqlInbox(home / "desk.sqlite3", SETTINGS.desk.name) for _ in range(2))
+    desk = StoredDesk(journal, store, inbox, SETTINGS, WallClock())
+    close = Command(CommandKind.CLOSE, "me", "console", "k-1", "SP500", quantity=Decimal("1.5"))
+
+    asked = asyncio.create_task(desk.submit(close))
+    await asyncio.sleep(0)
+    assert engine.waiting() == (close,)
+    engine.answer(close, Outcome(True, "closing 1.5 SP500", "cmd-1"), NOW)
+
+    assert await asked == Outcome(True, "closing 1.5 SP500", "cmd-1")
+    assert await desk.submit(close) == Outcome(True, "closing 1.5 SP500", "cmd-1"), (
+        "the same key is the same command"
+    )
+    assert not inbox.withdraw(close), "what was answered cannot be taken back"
+    for each in (inbox, engine, store, journal):
+        each.close()
 
 
 async def test_a_stored_desk_shows_a_halt_of_the_journal(home: Path) -> None:
@@ -149,6 +178,8 @@ async def test_a_stored_desk_shows_a_halt_of_the_journal(home: Path) -> None:
     )
     store = SqlStateStore(home / "desk.sqlite3")
 
-    assert StoredDesk(journal, store, SETTINGS, FakeClock()).status()["state"] == "halted"
+    inbox = SqlInbox(home / "desk.sqlite3", SETTINGS.desk.name)
+    assert StoredDesk(journal, store, inbox, SETTINGS, FakeClock()).status()["state"] == "halted"
+    inbox.close()
     store.close()
     journal.close()

@@ -193,7 +193,14 @@ def test_a_target_that_is_reached_closes() -> None:
 def test_below_its_stop_a_position_without_one_is_closed_and_one_with_it_is_left_to_the_venue() -> None:
     assert [step.request.reason for step in steps(portfolio(HELD), "90")] == ["stop"]
     assert [step.request.reason for step in steps(portfolio(HELD, orders=(stop(UNKNOWN),)), "90")] == ["stop"]
-    assert steps(portfolio(HELD, orders=(stop(),)), "80") == []
+    assert steps(portfolio(HELD, orders=(stop(),)), "89.2") == []
+
+
+def test_a_stop_that_was_jumped_over_does_not_keep_a_position() -> None:
+    """Where a stop has a limit, a fall through both leaves it resting for ever."""
+    (step,) = steps(portfolio(HELD, orders=(stop(),)), "89.1")
+
+    assert (step.act, step.request.reason, step.request.type) == (Act.OPEN, "stop", MARKET)
 
 
 def test_a_position_whose_protection_the_venue_keeps_refusing_is_closed() -> None:

@@ -1,0 +1,109 @@
+"""Commands from other processes for the engine that runs: a row each, durable before anybody says that it was heard.
+
+Whoever posts a command waits for its outcome, or takes it back while nobody has answered it. The engine answers a
+command after it has been carried out and recorded: a crash in between means that it is handled again, and the same key
+is the same command.
+"""
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.core.domain.commands import Command, Outcome
+from engine.core.domain.errors import StoreFailed
+from engine.store.driver import Connection, connect, driver_errors, one_line, place, prepare
+
+MOST_WAITING = 100
+"""So many may wait; more means that nobody reads them."""
+KEPT = timedelta(days=7)
+"""Answered commands are forgotten after that: the journal has them."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SqlInbox:
+    """The inbox of one desk, in the store that its journal is in."""
+
+    def __init__(self, url: str | Path, desk: str) -> None:
+        self._where = place(url)
+        self._desk = desk
+        self._errors = driver_errors(self._where)
+        self._turn = threading.Lock()
+        self._connection: Connection | None = None
+        prepare(self._where, write=True)
+
+    def post(self, command: Command, at: datetime) -> None:
+        """Durable when it returns. The same source and key again are the command that is there already."""
+        waiting = self._run("SELECT COUNT(*) FROM inbox WHERE desk = ? AND outcome IS NULL", (self._desk,))
+        if waiting[0][0] >= MOST_WAITING:
+            raise StoreFailed(f"{MOST_WAITING} commands already wait for the engine: does it run?")
+        self._run(
+            "INSERT INTO inbox (desk, source, key, at, command) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (self._desk, command.source, command.key, _microseconds(at), msgspec.json.encode(command)),
+        )
+
+    def waiting(self) -> tuple[Command, ...]:
+        """What nobody has answered yet, oldest first."""
+        rows = self._run(
+            "SELECT command FROM inbox WHERE desk = ? AND outcome IS NULL ORDER BY at, key LIMIT ?",
+            (self._desk, MOST_WAITING),
+        )
+        return tuple(msgspec.json.decode(row[0], type=Command) for row in rows)
+
+    def answer(self, command: Command, outcome: Outcome, at: datetime) -> None:
+        """Say what came of it, and forget what was answered long ago."""
+        self._run(
+            "UPDATE inbox SET outcome = ? WHERE desk = ? AND source = ? AND key = ?",
+            (msgspec.json.encode(outcome), self._desk, command.source, command.key),
+        )
+        self._run(
+            "DELETE FROM inbox WHERE desk = ? AND outcome IS NOT NULL AND at < ?",
+            (self._desk, _microseconds(at - KEPT)),
+        )
+
+    def outcome(self, command: Command) -> Outcome | None:
+        """What came of it; None while nobody has answered."""
+        rows = self._run(
+            "SELECT outcome FROM inbox WHERE desk = ? AND source = ? AND key = ?",
+            (self._desk, command.source, command.key),
+        )
+        return msgspec.json.decode(rows[0][0], type=Outcome) if rows and rows[0][0] is not None else None
+
+    def withdraw(self, command: Command) -> bool:
+        """Take it back; False when it has been answered meanwhile."""
+        gone = self._run(
+            "DELETE FROM inbox WHERE desk = ? AND source = ? AND key = ? AND outcome IS NULL RETURNING key",
+            (self._desk, command.source, command.key),
+        )
+        return bool(gone)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with self._turn:
+            self._disconnect()
+
+    def _run(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """One statement, which alone is a transaction."""
+        with self._turn:
+            try:
+                if self._connection is None:
+                    self._connection = connect(self._where, write=True)
+                cursor = self._connection.execute(self._where.sql(sql), values)
+                return cursor.fetchall() if sql.startswith("SELECT") or "RETURNING" in sql else []
+            except self._errors as error:
+                self._disconnect()
+                raise StoreFailed(f"the inbox at {self._where} cannot be used: {one_line(error)}") from error
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(*self._errors):
+                connection.close()
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
