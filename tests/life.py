@@ -1,7 +1,7 @@
 """A whole desk in this process, put together as it runs live, against the fake exchange, with a clock that tests turn.
 
-Nothing runs by itself here: a test says what happens next, kills the desk where it likes and starts it again in the
-same home. At the end `judged` compares the journal with the exchange's own truth.
+Nothing runs by itself here: a test says what happens next, kills the desk where it likes and starts it again in its
+own home. At the end `judged` compares the journal with the exchange's own truth.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from engine.core.domain.risk import RiskState
 from engine.core.domain.venue import Sighting
 from engine.inference.predictor import NoPredictor
 from engine.ports import Lease, StoredRecord
+from engine.store.inbox import SqlInbox
 from engine.store.journal import SqlJournal
 from engine.store.state import SqlStateStore
 from engine.venues.ccxt.broker import CcxtVenue
@@ -164,8 +165,9 @@ class Life:
         if not self.journal.count():
             await self.look_at_market()
         self.journal.dies = self.venue.dies = self.dies
+        self.inbox = SqlInbox(self.home / "desk.sqlite3", self.settings.desk.name)
         outside = Outside(
-            self.journal, self.store, self.feed, self.clock, NoPredictor(), self.venue, self.lease
+            self.journal, self.store, self.feed, self.clock, NoPredictor(), self.venue, self.lease, self.inbox
         )
         self.engine: Engine = await assemble(
             outside, self.settings, pace=_at_once, after=_not_told, first_bar=self.clock.now(), patient=True
@@ -200,6 +202,7 @@ class Life:
         self.dies = None
         self.journal.close()
         self.store.close()
+        self.inbox.close()
         await self.venue.close()
 
     async def restart(self, *, begin: bool = True) -> "Life":
@@ -216,7 +219,9 @@ class Life:
     def command(self, kind: CommandKind, name: str = "", key: str = "", **how: Any) -> Command:
         """A wish with a key of its own."""
         self._keys += 1
-        return Command(kind, "me", "console", key or str(self._keys), name, "because", **how)
+        return Command(
+            kind, "me", "console", key or str(self._keys), name, "because", at=self.clock.now(), **how
+        )
 
     async def say(self, kind: CommandKind, name: str = "", **how: Any) -> Outcome:
         """Have it carried out."""

@@ -80,19 +80,17 @@ class Tender:
     async def _look_at_all(self) -> str:
         """Why the venue cannot be worked with, once that has been so for some time."""
         try:
-            answered = await self._look()
+            await self._look()
         except VenueDown as error:
             self._failures += 1
             return f"the venue cannot be asked: {error}" if self._failures >= PATIENCE else ""
-        if answered:
-            self._failures = 0
+        self._failures = 0
         return ""
 
     # --- asking ---
 
-    async def _look(self) -> bool:
-        """Whether it answers; a round in which nothing was due to be asked tells nothing of that."""
-        now, asked = self._clock.monotonic(), False
+    async def _look(self) -> None:
+        now = self._clock.monotonic()
         orders = [o for o in self._writer.state.portfolio.orders if o.status is not OrderStatus.INTENT]
         self._forget(order.request.client_id for order in orders)
         failed: VenueDown | None = None
@@ -105,13 +103,11 @@ class Tender:
             self._next[client_id] = now + (0 if young else SELDOM_S)
             try:
                 await self._ask(order)
-                asked = True
             except VenueDown as error:
                 failed = error  # the others may still be answered
-                del self._next[client_id]
+                del self._next[client_id]  # a round that does not ask it would pass for one with an answer
         if failed is not None:
             raise failed
-        return asked or not orders
 
     async def _ask(self, order: Order) -> None:
         request, now = order.request, self._clock.monotonic()

@@ -405,6 +405,22 @@ async def test_a13_a_venue_in_maintenance_for_ten_minutes_holds_entries_and_is_t
     desk.judged()
 
 
+async def test_a13_what_was_wished_during_an_outage_is_done_within_five_seconds_of_its_end(
+    desk: Life,
+) -> None:
+    await desk.buy()
+    desk.exchange.fault("*", answer="error", status=503, code=0, msg="maintenance", count=100_000)
+    await desk.sell()
+    await desk.tend_for(300)
+    tries = len(desk.exchange.requests("DELETE order"))
+    desk.exchange.faults.waiting.clear()
+    await desk.tend_for(4)
+
+    assert tries <= 12, "in five minutes"
+    assert desk.portfolio.positions == ()
+    desk.judged()
+
+
 async def test_a14_a_coarser_step_cuts_what_is_sent_and_a_finer_rule_is_read_after_the_refusal(
     desk: Life,
 ) -> None:

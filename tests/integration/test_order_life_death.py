@@ -292,6 +292,89 @@ async def test_e11_a_second_copy_is_refused_and_a_frozen_first_one_sends_nothing
     desk.judged()
 
 
+# --- commands of other processes ---
+
+
+async def test_g2_g3_a_command_that_was_done_and_not_answered_before_a_death_is_answered_and_not_done_again(
+    desk: Life,
+) -> None:
+    wish = desk.command(CommandKind.ENTER, BTC, "from-elsewhere", quantity=Decimal("0.01"))
+    desk.inbox.post(wish, desk.clock.now())
+    desk.mortal(once("before", moved("s", "accepted")))
+    with pytest.raises(Died):
+        await desk.engine.keeper.read_inbox()
+    waits = len(desk.inbox.waiting())
+    await desk.restart()
+    await desk.engine.keeper.read_inbox()
+    await desk.tend()
+    answer = desk.inbox.outcome(wish)
+
+    assert waits == 1
+    assert answer is not None
+    assert answer.accepted
+    assert desk.inbox.waiting() == ()
+    assert len(desk.sent(Side.BUY)) == len(desk.sent(Side.SELL)) == 1
+    desk.judged()
+
+
+async def test_g4_a_wish_to_buy_that_waited_too_long_is_refused_and_one_to_close_is_not(desk: Life) -> None:
+    await desk.buy()
+    buy = desk.command(CommandKind.ENTER, ETH, "old", quantity=Decimal("0.1"))
+    sell = desk.command(CommandKind.CLOSE, BTC, "old-too")
+    for each in (buy, sell):
+        desk.inbox.post(each, desk.clock.now())
+    desk.clock.advance(61)
+    await desk.engine.keeper.read_inbox()
+    answers = [desk.inbox.outcome(each) for each in (buy, sell)]
+    await desk.tend(2)
+
+    assert answers[0] is not None
+    assert answers[0].text == "nothing was bought: it was asked for 61 s ago, at most 60 s are allowed"
+    assert answers[1] is not None
+    assert answers[1].accepted
+    assert desk.portfolio.positions == ()
+    desk.judged()
+
+
+async def test_f1_a_command_that_cannot_be_recorded_waits_in_the_inbox_and_holds_up_no_kill(
+    desk: Life,
+) -> None:
+    await desk.buy()
+    desk.inbox.post(desk.command(CommandKind.CLOSE, BTC, "close"), desk.clock.now())
+    desk.journal.full = True
+    with pytest.raises(StoreFailed):
+        await desk.engine.keeper.read_inbox()
+    desk.store.set_halt(TradingState.HALTED, "ops", "from elsewhere", desk.clock.now())
+    desk.journal.full = False
+    await desk.engine.keeper.read_inbox()
+    await desk.tend(2)
+
+    assert desk.engine.desk.status()["state"] == "halted"
+    assert desk.portfolio.positions == ()
+    assert desk.inbox.waiting() == ()
+    desk.judged()
+
+
+async def test_j3_a_resume_that_lost_to_a_kill_is_answered_with_the_reason(desk: Life) -> None:
+    await desk.say(CommandKind.KILL)
+    back = desk.command(CommandKind.RESUME, key="back")
+    desk.inbox.post(back, desk.clock.now())
+    async with desk.engine.desk.turn:
+        reading = soon(desk.engine.keeper.read_inbox())
+        await asyncio.sleep(0)
+        kill = soon(desk.say(CommandKind.KILL))
+        await until(lambda: desk.store.halt().version == 2, "the second kill is durable")
+    await reading
+    await kill
+    answer = desk.inbox.outcome(back)
+
+    assert answer is not None
+    assert not answer.accepted
+    assert "changed meanwhile" in answer.text
+    assert desk.store.halt().state == "halted"
+    desk.judged()
+
+
 # --- the disk ---
 
 

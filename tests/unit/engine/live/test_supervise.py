@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,13 @@ import pytest
 from engine.core.domain.errors import StoreFailed, VenueDown
 from engine.core.domain.events import Recorded
 from engine.core.domain.records import CycleRecord, IncidentRecord
+from engine.inference.predictor import NoPredictor
 from engine.live.supervise import LAG_EVERY_S, every, supervise
-from tests.builders import bar
-from tests.life import BTC, ETH, Life, life, soon, until
+from engine.store.state import SqlStateStore
+from jobs.bootstrap import Outside, assemble
+from tests.builders import bar, settings
+from tests.exchange import TurnedClock
+from tests.life import BTC, ETH, Bars, Life, MortalJournal, life, soon, until
 
 
 @pytest.fixture
@@ -113,7 +117,7 @@ async def test_periodic_work_is_done_again_until_it_raises() -> None:
 
 
 async def test_every_piece_of_the_keepers_work_is_under_supervision(desk: Life) -> None:
-    assert set(desk.engine.keeper.tasks()) == {"tend", "data", "lag", "reconcile", "clock"}
+    assert set(desk.engine.keeper.tasks()) == {"tend", "data", "lag", "inbox", "reconcile", "clock"}
 
 
 @pytest.mark.parametrize("name", ["tend", "data", "reconcile", "clock"])
@@ -253,3 +257,31 @@ async def test_a_listener_is_told_of_what_became_durable(desk: Life) -> None:
     await desk.engine.keeper.check_data()
 
     assert [event.record.name for event in heard if isinstance(event.record, IncidentRecord)] == ["hold data"]
+
+
+# --- at a venue that is a part of the process ---
+
+
+async def test_a_simulated_venue_has_no_account_to_compare_and_an_impatient_desk_outlasts_nothing(
+    tmp_path: Path,
+) -> None:
+    journal, clock = MortalJournal(tmp_path / "desk.sqlite3", synchronous="NORMAL"), TurnedClock()
+    store = SqlStateStore(tmp_path / "desk.sqlite3", home=tmp_path)
+    outside = Outside(journal, store, Bars(), clock, NoPredictor())
+    engine = await assemble(outside, settings(), pace=_at_once, after=_untold, first_bar=clock.now())
+    tasks = engine.keeper.tasks()
+    clock.advance(3 * 86_400)
+    journal.full = True
+
+    assert set(tasks) == {"tend", "data", "lag"}
+    with pytest.raises(StoreFailed):
+        await asyncio.wait_for(tasks["data"](), 10)
+    engine.close()
+
+
+async def _at_once(moment: datetime) -> None:
+    """Bars come when they come."""
+
+
+async def _untold(records: object) -> None:
+    """Nobody is told."""
