@@ -213,6 +213,7 @@ def _exit(closed: Exit) -> list[Claim]:
     else:
         claims.append(Claim("opened_unknown", trade))
     claims.append(Claim("money", trade))
+    claims += [Claim("dust", trade)] if closed.trade.dust else []
     return claims + _parts(closed.trade)
 
 

@@ -219,6 +219,10 @@ TABLE: dict[str, Sentence] = {
         " ({trade.return_share:change}); slippage of {trade.slippage:money} is inside gross.",
         lambda o: o.trade.gross - o.trade.fees == o.trade.net,
     ),
+    "dust": Sentence(
+        "{trade.dust:units} {trade.instrument:symbol} was too little to be sold and is written off at nothing.",
+        lambda o: o.trade.dust > 0,
+    ),
     "parts": Sentence("By the votes that opened it: "),
     "part": Sentence("{key(part):name} {part:gain}"),
     "parts_sum": Sentence(

@@ -74,7 +74,9 @@ class StoredDesk:
     def status(self) -> dict[str, Any]:
         """The journal's state, with the halt row's word on whether it trades."""
         recovered = rebuild(self._journal, self._settings)
-        return status_with_halt(recovered.state, recovered.sequence, self._store.halt())
+        return status_with_halt(
+            recovered.state, recovered.sequence, self._store.halt(), self._settings.desk.currency
+        )
 
     def positions(self) -> tuple[dict[str, Any], ...]:
         """Open positions as of the newest record."""

@@ -11,6 +11,7 @@ from engine.core.domain.errors import BadInput, StoreFailed
 from engine.core.domain.risk import TradingState
 from engine.core.risk.killswitch import next_state
 from engine.live.status import status_with_halt
+from engine.store.lock import holder
 from explain.units import money, price, when
 from jobs.clocks import WallClock
 from jobs.home import Home
@@ -37,7 +38,8 @@ def current(home: Home, journal: Any, settings: Settings) -> dict[str, Any]:
     recovered = rebuild(journal, settings)
     store = halts(home, settings, read_only=True)
     try:
-        return status_with_halt(recovered.state, recovered.sequence, store.halt())
+        shown = status_with_halt(recovered.state, recovered.sequence, store.halt(), settings.desk.currency)
+        return shown | {"running": holder(home.root)}
     finally:
         store.close()
 
@@ -45,7 +47,8 @@ def current(home: Home, journal: Any, settings: Settings) -> dict[str, Any]:
 def switch(root: Path, settings: Settings, kind: str, reason: str, *, as_json: bool) -> None:
     """Change the halt row. A running engine reads it before every order and takes it over before its next cycle."""
     home, at = Home(root), WallClock().now()
-    if _recorded(home, settings):
+    known = _recorded(home, settings)
+    if known:
         settings = _of_newest_run(home, settings, kind)
     elif kind != CommandKind.KILL:
         raise BadInput(f"{root}: nothing was recorded here yet, so there is nothing to resume")
@@ -58,7 +61,10 @@ def switch(root: Path, settings: Settings, kind: str, reason: str, *, as_json: b
     finally:
         store.close()
     value = {"state": row.state.value, "since": row.since.isoformat(), "by": row.by, "reason": row.reason}
-    show(as_json, value, [f"the desk is {row.state}{HINT[row.state]}"])
+    said = [f"the desk is {row.state}{HINT[row.state]}"]
+    if not known:
+        said.append(f"nothing was ever recorded in {root}: is it the home of your desk?")
+    show(as_json, value, said)
 
 
 def _of_newest_run(home: Home, settings: Settings, kind: str) -> Settings:
@@ -73,7 +79,7 @@ def _of_newest_run(home: Home, settings: Settings, kind: str) -> Settings:
 
 
 HINT = {
-    TradingState.HALTED: ": no order that adds risk leaves it; `whydesk resume` to go back",
+    TradingState.HALTED: ": no order that adds risk leaves it; `whydesk resume` twice to trade again",
     TradingState.REDUCING: ": positions may be closed, none opened; `whydesk resume` again to trade",
     TradingState.ACTIVE: "",
 }
@@ -89,6 +95,7 @@ def lines(value: dict[str, Any]) -> list[str]:
         f"day's loss {round(value['day_loss'], 4) + 0.0:.2%}, drawdown {value['drawdown']:.2%}",
         f"last bar {_when(value['last_bar'])}, {value['open_orders']} open orders, {value['records']:,} records",
     ]
+    shown += [] if value.get("running", True) else ["no engine runs in this home: `whydesk run` starts one"]
     shown += [f"nothing new is opened: {why}" for why in value["holds"].values()]
     return shown + [
         f"  {p['quantity']} {p['instrument']} at {_price(p['average_price'])}, now {_price(p['price'])}, "

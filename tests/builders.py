@@ -500,6 +500,7 @@ def status(state: str = "active", **changed: Any) -> Mapping[str, Any]:
         "drawdown": 0.012,
         "positions": (),
         "open_orders": 0,
+        "currency": "USD",
         "instruments": ["NASDAQ", "SP500"],
         "holds": {},
         "last_bar": CLOSE.isoformat(),

@@ -8,14 +8,16 @@ from bot.render import cited, sentence
 from engine.core.domain.commands import CommandKind
 from engine.core.domain.order import Side
 
-HOW_MUCH = "a quantity such as 0.5, or an amount such as 500 USDT"
+HOW_MUCH = "a quantity such as 0.5, or an amount such as 500 {}"
 _LONGEST_NUMBER = 40
 
 
 async def _buy(context: Context, arguments: str) -> Reply:
     name, much = _split(arguments)
     if not name or not much:
-        return Reply(f"/buy takes an instrument and how much: {HOW_MUCH}.", ok=False)
+        return Reply(
+            f"/buy takes an instrument and how much: {HOW_MUCH.format(_currency(context))}.", ok=False
+        )
     return await _enter(context, name, much)
 
 
@@ -27,7 +29,7 @@ async def _force_long(context: Context, arguments: str) -> Reply:
 
 
 async def _enter(context: Context, name: str, much: str) -> Reply:
-    quantity, amount, wrong = _how_much(much)
+    quantity, amount, wrong = _how_much(much, name, _currency(context))
     if wrong:
         return Reply(wrong, ok=False)
     known = {str(each) for each in context.desk.status()["instruments"]}
@@ -46,7 +48,7 @@ async def _sell(context: Context, arguments: str) -> Reply:
         return Reply(
             f"/sell takes an instrument, and how much unless all of it. Held: {_listed(held)}.", ok=False
         )
-    quantity, amount, wrong = _how_much(much)
+    quantity, amount, wrong = _how_much(much, name, _currency(context))
     if wrong:
         return Reply(wrong, ok=False)
     match = _match(name, held)
@@ -72,22 +74,30 @@ def _split(arguments: str) -> tuple[str, str]:
     return name, much.strip()
 
 
-def _how_much(text: str) -> tuple[Decimal, Decimal, str]:
-    """Quantity, amount, and what is wrong with the text. Only plain numbers: 1,000 means different things to people."""
+def _currency(context: Context) -> str:
+    return str(context.desk.status()["currency"])
+
+
+def _how_much(text: str, instrument: str, currency: str) -> tuple[Decimal, Decimal, str]:
+    """Quantity, amount, and what is wrong with the text. Only plain numbers: 1,000 means different things to people.
+
+    A unit behind the number is the account's currency or what the instrument is made of; any other is refused.
+    """
     zero = Decimal(0)
     if not text:
         return zero, zero, ""
-    number, _, currency = text.partition(" ")
-    wrong = f"{text[:_LONGEST_NUMBER]!r} is not how much: expected {HOW_MUCH}."
+    number, _, unit = text.partition(" ")
+    wrong = f"{text[:_LONGEST_NUMBER]!r} is not how much: expected {HOW_MUCH.format(currency)}."
     if len(number) > _LONGEST_NUMBER or not number.isascii() or set(number) - set("0123456789."):
         return zero, zero, wrong
     try:
         value = Decimal(number)
     except InvalidOperation:
         return zero, zero, wrong
-    if value <= 0 or (currency and not (currency.isascii() and currency.isalpha() and len(currency) <= 8)):
+    base = instrument.partition("/")[0]
+    if value <= 0 or unit.casefold() not in ("", currency.casefold(), base.casefold()):
         return zero, zero, wrong
-    return (zero, value, "") if currency else (value, zero, "")
+    return (zero, value, "") if unit.casefold() == currency.casefold() else (value, zero, "")
 
 
 def _match(name: str, known: set[str]) -> str | None:

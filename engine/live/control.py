@@ -55,6 +55,11 @@ class Control:
         self._row = store.halt()
         self._braked: dict[str, HaltRow] = {}  # kills whose row is written and whose turn has not come yet
 
+    @property
+    def currency(self) -> str:
+        """What the desk counts in."""
+        return self._identity.settings.desk.currency
+
     def brake(self, command: Command) -> None:
         """The row of a kill, at once: it waits for no cycle and no venue. What follows from it comes with its turn."""
         key = _record_id(command)
@@ -303,12 +308,27 @@ def _entered(decided: CycleRecord) -> str:
     verb = "buying" if wish.side is Side.BUY else "selling short"
     if result.orders:
         order = result.orders[0]
-        return f"{verb} {order.quantity:f} {order.instrument} at the next price, stop {result.proposal.stop}"
-    check = next(check for check in result.review.checks if not check.passed)
-    return (
-        f"refused by {check.name}: {check.value:g} {check.unit}, must be {check.operator} {check.limit:g}"
-        f" ({check.key})"
+        much, stop = order.quantity.normalize(), result.proposal.stop
+        return f"{verb} {much:f} {order.instrument} at the next price, stop {stop}"
+    return "nothing was bought: " + _refusal(decided)
+
+
+def _refusal(decided: CycleRecord) -> str:
+    """What stood in the way, in words: the desk's own state first, for nothing else matters while that says no."""
+    failed = {check.name: check for check in decided.result.review.checks if not check.passed}
+    if "trading state" in failed:
+        return f"the desk is {decided.risk.trading}"
+    if "holds" in failed:
+        return "; ".join(decided.risk.holds.values())
+    check = next(iter(failed.values()))
+    value, limit = (
+        f"{number:.2%}" if check.unit == "share" else f"{number:g} {check.unit}"
+        for number in (check.value, check.limit)
     )
+    return f"{check.name} would be {value}, {LIMIT[check.operator]} {limit} is allowed ({check.key})"
+
+
+LIMIT = {"<=": "at most", ">=": "at least"}
 
 
 def _record_id(command: Command) -> str:

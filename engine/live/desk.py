@@ -50,7 +50,7 @@ class LiveDesk:
 
     def status(self) -> dict[str, Any]:
         """The desk in plain values."""
-        return status(self._writer.state, self._writer.sequence)
+        return status(self._writer.state, self._writer.sequence, self._control.currency)
 
     def positions(self) -> tuple[dict[str, Any], ...]:
         """Open positions in plain values."""

@@ -9,8 +9,8 @@ from engine.core.risk.system import drawdown
 from engine.ports import HaltRow
 
 
-def status(state: DeskState, sequence: int) -> dict[str, Any]:
-    """State, since, by, money and the last bar. `sequence` is the last record in the state."""
+def status(state: DeskState, sequence: int, currency: str) -> dict[str, Any]:
+    """State, since, by, money in `currency` and the last bar. `sequence` is the last record in the state."""
     portfolio, risk = state.portfolio, state.risk
     equity = portfolio.equity
     last = max(state.last_bars.values(), default=None)
@@ -19,6 +19,7 @@ def status(state: DeskState, sequence: int) -> dict[str, Any]:
         "since": risk.since.isoformat() if risk.since else None,
         "by": risk.by,
         "reason": risk.why,
+        "currency": currency,
         "equity": str(equity),
         "cash": str(portfolio.cash),
         "day_loss": day_loss(risk, float(equity)),
@@ -32,9 +33,9 @@ def status(state: DeskState, sequence: int) -> dict[str, Any]:
     }
 
 
-def status_with_halt(state: DeskState, sequence: int, row: HaltRow) -> dict[str, Any]:
+def status_with_halt(state: DeskState, sequence: int, row: HaltRow, currency: str) -> dict[str, Any]:
     """The same for a desk seen through its store: the halt row is newer than any record."""
-    shown = status(state, sequence)
+    shown = status(state, sequence, currency)
     if row.version and row.state is not state.risk.trading:
         shown |= {
             "state": row.state.value,

@@ -35,6 +35,21 @@ def hold(home: Path, started: datetime, waiting: Callable[[str], None] | None = 
         os.close(file)
 
 
+def holder(home: Path) -> str:
+    """Who holds it, in words; empty when nobody does."""
+    try:
+        file = os.open(home / _FILE, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(os.pread(file, 1024, 0))
+    finally:
+        os.close(file)
+    return ""
+
+
 def _lock(file: int, home: Path, waiting: Callable[[str], None] | None) -> float:
     """Lock the file; how many seconds that took."""
     began, told = time.monotonic(), False

@@ -75,7 +75,7 @@ async def test_a5_not_one_request_leaves_while_the_venue_demands_silence(
 
     assert "silence" in held["venue"]
     assert not refused.accepted
-    assert "holds" in refused.text
+    assert "demands silence" in refused.text
     assert len(desk.exchange.log) == before
     assert desk.exchange.violations == 0
     await desk.tend(2)
@@ -139,7 +139,7 @@ async def test_a6_the_same_refusal_three_times_in_ten_minutes_holds_entries_in_t
         "refused BTC/USDT": "BTC/USDT was refused 3 times within 10 minutes, the last time with:"
         " the venue said 400 -2010: Market orders are off."
     }
-    assert refused.text == "refused by holds: 1 count, must be <= 0 (venue)"
+    assert "was refused 3 times within 10 minutes" in refused.text
     assert other.accepted
     assert len(desk.exchange.requests("POST order")) == 5, "three entries, and ETH with its stop"
 

@@ -68,7 +68,7 @@ async def test_a1_what_is_unknown_counts_as_filled_for_every_limit(desk: Life) -
     await desk.buy("0.6", ETH)
     more = await desk.buy("0.31", ETH)
 
-    assert same.text.startswith("refused by order pending")
+    assert same.text.startswith("nothing was bought: order pending")
     assert not more.accepted
     cycle = desk.written(CycleRecord)[-1]
     checks = {check.name: check for check in cycle.result.review.checks}

@@ -132,9 +132,18 @@ def apply_fill(portfolio: Portfolio, fill: Fill) -> tuple[Portfolio, TradeRecord
 
 def dust_trade(position: Position, at: datetime) -> TradeRecord:
     """The end of a position whose rest is too little to be sold: it is written off at nothing, and kept in mind."""
+    dust = abs(position.quantity)
+    sold = position.entered - dust
     return replace(
-        _ended(position, position.side, at, position.left_by or "dust", position.left_order),
-        dust=abs(position.quantity),
+        _ended(
+            position,
+            position.side,
+            position.left_at or at,
+            position.left_by or "dust",
+            position.left_order,
+        ),
+        exit_price=abs(position.realised) / sold if sold > 0 else ZERO,
+        dust=dust,
     )
 
 
@@ -200,6 +209,7 @@ def _leave(portfolio: Portfolio, position: Position, fill: Fill) -> tuple[Portfo
         realised=position.realised + earned,
         left_by=fill.reason,
         left_order=fill.client_id,
+        left_at=fill.at,
     )
     if rest:
         return replace(portfolio, positions=_with(portfolio.positions, position)), None

@@ -23,6 +23,7 @@ async def asked(text: str, *, held: bool = True) -> tuple[Command, str]:
     [
         ("/buy SP500 0.5", "0.5", "0"),
         ("/buy sp500 500 USD", "0", "500"),
+        ("/buy SP500 2 sp500", "2", "0"),
         ("/buy  NASDAQ   12", "12", "0"),
         ("/forcelong SP500 3", "3", "0"),
         ("/forcelong SP500", "0", "0"),
@@ -70,6 +71,7 @@ async def test_a_wish_to_sell_closes_all_or_a_part(text: str, quantity: str, amo
         "1.2.3",
         "5 5",
         "5 USD!",
+        "5 EUR",
         "9" * 41,
         "five",
         "101%",
@@ -82,7 +84,7 @@ async def test_what_is_not_plainly_a_number_is_refused_and_nothing_is_done(comma
     reply = await say(f"/{command} SP500 {much}", desk=desk)
 
     assert not reply.ok
-    assert "is not how much: expected a quantity such as 0.5, or an amount such as 500 USDT" in reply.text
+    assert "is not how much: expected a quantity such as 0.5, or an amount such as 500 USD" in reply.text
     assert desk.commands == []
 
 

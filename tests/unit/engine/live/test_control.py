@@ -535,7 +535,8 @@ async def test_a_wish_that_is_too_big_is_refused_with_the_numbers(room: Room) ->
 
     assert not outcome.accepted
     assert re.match(
-        r"refused by order value: 6[.\d]+ share, must be <= 0.25 \(risk.max_order_value\)", outcome.text
+        r"nothing was bought: order value would be 6[.\d]+%, at most 25.00% is allowed \(risk.max_order_value\)",
+        outcome.text,
     ), outcome.text
     assert room.writer.state.portfolio.orders == ()
 
