@@ -113,8 +113,9 @@ class Watch:
             world.report("I6", f"{request.client_id} adds risk, and the desk is {world.disk.row.state}")
         if world.people.halted:
             world.report("I6", f"{request.client_id} adds risk after a {world.people.halted}")
-        if self._holds:
-            world.report("I8", f"{request.client_id} was sent under a hold: {', '.join(self._holds)}")
+        holds = [name for name in self._holds if name.partition(" ")[2] in ("", request.instrument)]
+        if holds:
+            world.report("I8", f"{request.client_id} was sent under a hold: {', '.join(holds)}")
         late = (world.desk_moment() - request.placed_at).total_seconds()
         if late > world.settings.execution.entry_expires_s:
             world.report("I8", f"{request.client_id} was decided {late:.0f} s ago")

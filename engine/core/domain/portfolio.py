@@ -14,9 +14,9 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     `stop`, `target` and `expires_bars` were fixed at entry; `best` is the best close since. `entered` and
     `entered_value` are what all entry fills bought; `votes` are the contributions that opened it. `attempts` counts
     the orders that the desk made to protect or close it beside those of its decisions, `refusals` the protection that
-    the venue would not take. `left_by`, `left_order` and `left_at` tell of the newest exit fill. `leaving` is the reason
-    of an exit that was decided on, down to `keep` units: it stands until it is done, whatever becomes of the orders
-    that try it.
+    the venue would not take. `left_by`, `left_order` and `left_at` tell of the newest exit fill. `leaving` is the
+    reason of an exit that was decided on, down to `keep` units: it stands until it is done, whatever becomes of the
+    orders that try it.
     """
 
     trade: str
