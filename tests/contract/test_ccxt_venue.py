@@ -18,7 +18,7 @@ from configs.schema.desk import DeskSettings, Instrument
 from configs.schema.settings import Settings
 from configs.schema.venue import VenueSettings
 from engine.core.domain.errors import VenueDown
-from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side
+from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side, Submission
 from engine.ports import Sighting
 from engine.venues.ccxt.broker import CcxtVenue
 from tests.builders import CLOSE, order_request
@@ -28,6 +28,15 @@ from tests.exchange.mutate import mutated
 BTC = "BTC/USDT"
 HASTY_S = 0.4
 """A short deadline for tests in which somebody hangs; the others wait long enough for a busy machine."""
+
+
+class Venue(CcxtVenue):
+    """Every order is prepared before it is sent, as the desk does."""
+
+    async def submit(self, order: OrderRequest) -> Submission:
+        """Both steps."""
+        await self.prepare(order)
+        return await super().submit(order)
 
 
 def desk(url: str, *names: str, **venue: Any) -> Settings:
@@ -80,7 +89,7 @@ def timeout_s(request: pytest.FixtureRequest) -> float:
 
 @pytest.fixture
 async def venue(exchange: FakeExchange, clock: TurnedClock, timeout_s: float) -> AsyncIterator[CcxtVenue]:
-    venue = CcxtVenue(desk(exchange.url, request_timeout_s=timeout_s), clock, exchange.keys)
+    venue = Venue(desk(exchange.url, request_timeout_s=timeout_s), clock, exchange.keys)
     yield venue
     await venue.close()
 
@@ -91,7 +100,7 @@ async def others(exchange: FakeExchange, clock: TurnedClock) -> AsyncIterator[Ca
     made: list[CcxtVenue] = []
 
     def make(*names: str, on: Any = None, veto: Any = str, url: str = "", **venue: Any) -> CcxtVenue:
-        made.append(CcxtVenue(desk(url or exchange.url, *names, **venue), on or clock, exchange.keys, veto))
+        made.append(Venue(desk(url or exchange.url, *names, **venue), on or clock, exchange.keys, veto))
         return made[-1]
 
     yield make

@@ -6,12 +6,15 @@ The names are rows of the failure catalogue; each ends with the judgement by the
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.core.domain.commands import CommandKind
 from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.records import OrderRecord, TradeRecord
+from engine.core.domain.risk import TradingState
+from engine.venues.ccxt.rules import FRESH_S
 from tests.life import BTC, ETH, Life, life
 
 
@@ -51,6 +54,29 @@ async def test_protection_and_exits_leave_with_the_command_and_do_not_wait_for_t
     assert [order["status"] for order in desk.sent()] == ["FILLED", "CANCELED", "FILLED"]
     await desk.tend(2)
     assert desk.portfolio.positions == ()
+    desk.judged()
+
+
+# --- A kill while something is fetched ---
+
+
+async def test_a_kill_that_becomes_durable_while_the_venues_rules_are_read_stops_the_entry(
+    desk: Life,
+) -> None:
+    def killed_meanwhile(info: Any, q: dict[str, str]) -> Any:
+        desk.store.set_halt(TradingState.HALTED, "ops", "now", desk.clock.now())
+        return info
+
+    await desk.buy(name=ETH)
+    desk.clock.advance(FRESH_S + 1)
+    desk.exchange.rewrites["exchangeInfo"] = killed_meanwhile
+    await desk.buy()
+
+    assert desk.store.halt().state is TradingState.HALTED
+    assert [order["symbol"] for order in desk.sent(Side.BUY)] == ["ETHUSDT"]
+    entry = [r for r in desk.written(OrderRecord) if r.request.instrument == BTC and r.request.leg == "e"]
+    assert [(r.status, r.reason) for r in entry] == [(OrderStatus.EXPIRED, "the desk is halted: now, by ops")]
+    await desk.tend_for(4)
     desk.judged()
 
 

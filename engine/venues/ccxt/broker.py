@@ -77,10 +77,14 @@ class CcxtVenue:
         """Stops do not wait for a position here, and an answer may stay away."""
         return self._traits
 
+    async def prepare(self, order: OrderRequest) -> None:
+        """Have the venue's rules for it as fresh as they should be; what is known is what `submit` goes by."""
+        await self._rules.look(order.instrument)
+
     async def submit(self, order: OrderRequest) -> Submission:
-        """Send once. REFUSED and EXPIRED are certain; a doubt is UNKNOWN."""
+        """Send once, by the rules that are known. REFUSED and EXPIRED are certain; a doubt is UNKNOWN."""
         try:
-            rules = await self._rules.of(order.instrument)
+            rules = self._rules.of(order.instrument)
             sent = convert.order_parameters(order, rules, self._collar)
         except (VenueDown, BadData, ArithmeticError) as error:
             return Submission(OrderStatus.EXPIRED, f"not sent: {error}")

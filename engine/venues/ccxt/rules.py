@@ -1,6 +1,7 @@
 """The venue's own rules, kept fresh: a tick, a step or a minimum may change while the desk runs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -27,6 +28,7 @@ class RuleBook:
         self._rules: dict[str, Rules] = {}
         self._read_at: float | None = None
         self._tried_at: float | None = None
+        self._failure = ""
 
     def doubt(self) -> None:
         """Something did not fit: read them again before the next use."""
@@ -38,14 +40,20 @@ class RuleBook:
             await self._refresh()
         return self._rules
 
-    async def of(self, instrument: str) -> Rules:
-        """One instrument's; VenueDown when they are not known. A halt is looked at again after half a minute."""
-        found = (await self.all()).get(instrument)
-        if (found is None or not found.trading) and self._older(self._read_at, PROBE_S):
-            await self._refresh()
-            found = self._rules.get(instrument)
+    async def look(self, instrument: str) -> None:
+        """Ask for what is too old, or not there. A halt is looked at again after half a minute. Never raises."""
+        found = self._rules.get(instrument)
+        useless = found is None or not found.trading
+        if self._older(self._read_at, PROBE_S if useless else FRESH_S):
+            with suppress(VenueDown):  # `of` tells why there are none
+                await self._refresh()
+
+    def of(self, instrument: str) -> Rules:
+        """One instrument's as they are known; VenueDown when they are not. Nothing is asked for here."""
+        found = self._rules.get(instrument)
         if found is None:
-            raise VenueDown(f"the venue tells no rules for {instrument}")
+            why = f"the venue tells no rules for {instrument}"
+            raise VenueDown(why if self._rules or not self._failure else self._failure)
         return found
 
     def _older(self, moment: float | None, seconds: float) -> bool:
@@ -63,7 +71,9 @@ class RuleBook:
             told = await self._rest.ask(EXCHANGE_INFO, {"symbols": symbols})
             self._rules = rules(told, self._instruments)
         except (VenueDown, BadData) as error:
+            self._failure = f"the venue's rules are not known: {error}"
             if not self._rules:
-                raise VenueDown(f"the venue's rules are not known: {error}") from None
+                raise VenueDown(self._failure) from None
             return
+        self._failure = ""
         self._read_at = self._clock.monotonic()
