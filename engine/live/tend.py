@@ -62,7 +62,10 @@ class Tender:
         self._orders.check()
         if self._venue.traits.holds_protection:
             return  # such a venue tells by itself what happens, with each bar
-        why = self._venue.unwell() or await self._look_at_all()
+        failed = (
+            await self._look_at_all()
+        )  # also of a venue that is unwell: it says itself what it does not send
+        why = self._venue.unwell() or failed
         ill = bool(why or self._failures)
         if why:
             await self._holds.set(VENUE, why)

@@ -500,6 +500,39 @@ async def test_a17_a_key_that_lost_its_right_is_told_and_asked_rarely_until_it_h
     desk.judged()
 
 
+async def test_a17_one_refusal_of_the_key_that_passes_does_not_hold_for_ever_nor_stop_the_looking(
+    desk: Life,
+) -> None:
+    await desk.buy()
+    stop = desk.stop()
+    desk.exchange.fault("POST order", answer="error", status=401, code=-2015, msg="Invalid API-key")
+    await desk.buy(name=ETH)
+    await desk.tend(2)
+    held = dict(desk.holds)
+    desk.exchange.books.vanish(stop.request.client_id, desk.exchange.now_ms())
+    await desk.tend(6)
+    seen = [r.status for r in desk.written(OrderRecord) if r.request.client_id == stop.request.client_id]
+    await desk.reconcile(60)
+    await desk.tend_for(4)
+
+    assert "refuses the key" in held["venue"]
+    assert seen[-1] is OrderStatus.CANCELLED
+    assert desk.holds == {}
+    assert (await desk.buy(name=ETH)).accepted
+    desk.judged()
+
+
+async def test_a17_a_key_that_may_still_not_trade_goes_on_holding(desk: Life) -> None:
+    desk.exchange.can_trade = False
+    await desk.buy()
+    for _ in range(3):
+        await desk.reconcile(60)
+        await desk.tend()
+
+    assert "refuses the key" in desk.holds["venue"]
+    desk.judged()
+
+
 async def test_a17_a_key_that_is_gone_holds_and_reports_what_is_at_risk(desk: Life) -> None:
     await desk.buy()
     desk.exchange.key_works = False

@@ -6,6 +6,7 @@ connection was made. Everything between the two is unknown, and the desk looks i
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -165,6 +166,9 @@ class CcxtVenue:
             fills = [each for name in self._instruments for each in await self._fills_since(name, since)]
         except BadData as error:
             raise VenueDown(str(error)) from None
+        if self.denied:  # nothing is sent meanwhile that could show that the key is taken again
+            with suppress(VenueDown):
+                await self.permissions()
         return Account(balances, orders, tuple(sorted(fills, key=lambda each: (each.at, each.trade_id))))
 
     async def price(self, instrument: str, side: Side) -> Decimal:
