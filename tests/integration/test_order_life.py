@@ -551,3 +551,42 @@ async def test_a17_a_key_that_is_gone_holds_and_reports_what_is_at_risk(desk: Li
     await desk.tend_for(4)
     assert desk.holds == {}
     desk.judged()
+
+
+# --- Executed, and not told ---
+
+
+async def test_what_was_executed_and_is_not_told_holds_entries_and_is_said_until_it_is_told(
+    desk: Life,
+) -> None:
+    desk.exchange.books.trades_lag_s = 40
+    await desk.buy()
+    await desk.tend_for(4)
+    early = dict(desk.holds)
+    await desk.tend_for(6)
+    held, said = dict(desk.holds), desk.told("executed but not told")
+    refused = await desk.buy(name=ETH)
+    sold = desk.sent(Side.SELL)
+    await desk.restart()
+    await desk.tend()
+    still = "untold" in desk.holds
+    await desk.tend_for(40)
+
+    assert early == {}
+    assert "has executed 0.01 BTC/USDT" in held["untold"]
+    assert len(said) == 1
+    assert not refused.accepted
+    assert sold == [], "nothing is sold of what the books do not hold"
+    assert still
+    assert desk.holds == {}
+    assert desk.stop().status is OrderStatus.ACCEPTED
+    desk.judged()
+
+
+async def test_trades_that_are_listed_within_five_seconds_hold_nothing(desk: Life) -> None:
+    desk.exchange.books.trades_lag_s = 3
+    await desk.buy()
+    await desk.tend_for(10)
+
+    assert desk.told("hold untold") == desk.told("executed but not told") == []
+    desk.judged()

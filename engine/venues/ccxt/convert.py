@@ -563,7 +563,7 @@ def sighting(order: VenueOrder, fills: tuple[Fill, ...]) -> Sighting:
         raise BadData(
             f"{order.client_order_id}: the venue calls {order.executed_qty} of {order.orig_qty} filled"
         )
-    return Sighting(status, filled, fills, str(order.order_id))
+    return Sighting(status, filled, fills, str(order.order_id), untold=max(order.executed - filled, ZERO))
 
 
 # --- The account ----------------------------------------------------------------------------------
