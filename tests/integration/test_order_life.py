@@ -15,6 +15,8 @@ from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.records import OrderRecord, TradeRecord
 from engine.core.domain.risk import TradingState
 from engine.venues.ccxt.rules import FRESH_S
+from tests.exchange.books import SymbolRules
+from tests.exchange.prices import Prices
 from tests.life import BTC, ETH, Life, life
 
 
@@ -589,4 +591,49 @@ async def test_trades_that_are_listed_within_five_seconds_hold_nothing(desk: Lif
     await desk.tend_for(10)
 
     assert desk.told("hold untold") == desk.told("executed but not told") == []
+    desk.judged()
+
+
+# --- A fee in a third asset ---
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_fee_in_a_third_asset_leaves_the_account_and_the_books_in_step(
+    desk: Life, heard: bool
+) -> None:
+    books = desk.exchange.books
+    books.symbols["BNBUSDT"] = SymbolRules("BNB", "USDT")
+    books.prices["BNBUSDT"] = Prices(Decimal(600), Decimal("0.01"), desk.exchange.now_ms(), 7)
+    books.fee_asset, books.free["BNB"] = "BNB", Decimal(5)
+    for name, quantity in ((BTC, "0.01"), (ETH, "0.1")):
+        await desk.buy(quantity, name=name)
+        if not heard:  # it is the account that tells of the execution
+            desk.exchange.fault("GET order", answer="error", status=503, count=1)
+        await desk.reconcile(60)
+        await desk.tend_for(4)
+        await desk.sell(name=name)
+        await desk.tend_for(4)
+        await desk.reconcile(60)
+        await desk.reconcile(60)
+
+    fees = [record.fill for record in desk.fills()]
+    assert {fill.paid_asset for fill in fees} == {"BNB"}
+    assert desk.holds == {}
+    assert desk.portfolio.external["USDT"] == sum(fill.fee for fill in fees) > Decimal("1.5")
+    assert desk.portfolio.external["BNB"] == books.free["BNB"] - 5
+    assert desk.told("external trade") == []
+    desk.judged()
+
+
+async def test_a_strangers_fee_in_a_third_asset_is_not_taken_from_the_money(desk: Life) -> None:
+    books = desk.exchange.books
+    books.fee_asset, books.free["XYZ"] = "XYZ", Decimal(100)
+    desk.clock.advance(1)
+    desk.exchange.trade_outside("BTCUSDT", "BUY", "0.1", "by-hand")
+    for _ in range(3):
+        await desk.reconcile(60)
+
+    assert desk.holds == {}
+    assert len(desk.told("external trade")) == 1
+    assert desk.portfolio.external["XYZ"] == books.free["XYZ"] - 100
     desk.judged()

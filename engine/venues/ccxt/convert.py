@@ -528,9 +528,10 @@ class Owner(NamedTuple):
 
 def fill(trade: Trade, instrument: str, owner: Owner, fee: Decimal) -> Fill:
     """`fee` is the commission's worth in the quote currency. What the venue kept of the thing bought is `withheld`."""
-    base, _ = assets_of(instrument)
+    base, quote = assets_of(instrument)
     price, kept = Decimal(trade.price), Decimal(trade.commission)
     withheld = kept if trade.is_buyer and trade.commission_asset == base else ZERO
+    elsewhere = bool(kept) and not withheld and trade.commission_asset != quote
     if withheld >= trade.quantity:
         raise BadData(f"{trade.symbol}: a fee of {withheld} on a trade of {trade.quantity}")
     return Fill(
@@ -547,6 +548,8 @@ def fill(trade: Trade, instrument: str, owner: Owner, fee: Decimal) -> Fill:
         reason=owner.reason,
         at=from_epoch_ms(trade.time),
         withheld=withheld,
+        paid_asset=trade.commission_asset if elsewhere else "",
+        paid=kept if elsewhere else ZERO,
     )
 
 
