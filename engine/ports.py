@@ -38,14 +38,17 @@ class Feed(Protocol):
 class Venue(Protocol):
     """Where orders go.
 
-    `submit` and `cancel` never raise: what became of a request that was not answered is unknown, and that is the
-    answer. The others raise VenueDown when the venue cannot be asked; asking again is safe. Whatever is told may be
-    told again: a fill is known by its trade id.
+    `prepare`, `submit` and `cancel` never raise: what became of a request that was not answered is unknown, and that
+    is the answer. The others raise VenueDown when the venue cannot be asked; asking again is safe. Whatever is told
+    may be told again: a fill is known by its trade id.
     """
 
     @property
     def traits(self) -> Traits:
         """What it can do."""
+
+    async def prepare(self, order: OrderRequest) -> None:
+        """Fetch whatever sending the order needs, so that nothing is waited for between the last check and the send."""
 
     async def submit(self, order: OrderRequest) -> Submission:
         """Send once. ACCEPTED, REFUSED by the venue, EXPIRED if it certainly never left, or UNKNOWN."""

@@ -18,6 +18,7 @@ from configs.secrets import load_keys
 from engine.core.domain.errors import BadInput, BadSettings, Refused, VenueDown
 from engine.core.domain.records import CycleRecord
 from engine.core.pipeline import NEED
+from engine.live.holds import UNREAD
 from engine.live.supervise import supervise
 from engine.ports import Clock, Lease, Venue
 from engine.store.lease import Sole, SqlLease
@@ -63,6 +64,7 @@ class Market(NamedTuple):
     feed: CcxtFeed
     settings: Settings
     venue: Venue | None
+    admit: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
 
 
@@ -103,7 +105,9 @@ async def run_live(
         try:
             await reporters[0].catch_up()
             if market.venue is not None:
-                await patiently(engine.reconciler.begin, "the account")
+                await engine.keeper.begin(market.admit)
+                if UNREAD in engine.writer.state.risk.holds:
+                    say(f"nothing new is opened: {engine.writer.state.risk.holds[UNREAD]}")
             talk = (
                 bot_over(engine.desk, engine.journal, market.settings, clock, remember(engine))
                 if chat
@@ -125,24 +129,34 @@ async def run_live(
 async def open_market(settings: Settings, clock: Clock, held: Lease) -> Market:
     """Ask the exchange for its rules and the history that the windows need."""
     venue: CcxtVenue | None = None
+    admit: Callable[[], Awaitable[None]]
     if settings.venue.kind == "paper":
         rest = Rest(settings.venue, clock, None)
         rules = await patiently(RuleBook(rest, clock, _names(settings)).all, "the exchange's rules")
-        close = rest.close
+        close, admit = rest.close, anybody
     else:
         venue = CcxtVenue(settings, clock, load_keys(settings.venue, os.environ), lambda: lost(held))
         rest, close = venue.rest, venue.close
         await patiently(venue.server_time_offset, "the venue's clock")
         rules = await patiently(venue.rules, "the venue's rules")
-        await _refuse_a_key_that_may_too_much(venue)
+        admit = partial(_refuse_a_key_that_may_too_much, venue)
     try:
+        with contextlib.suppress(
+            VenueDown
+        ):  # what is held must not wait for this: it is asked again beside that
+            await admit()
+            admit = anybody
         settings = with_rules(settings, rules)
         feed = CcxtFeed(settings, clock, rest)
         await patiently(lambda: feed.load(clock.now(), NEED), "the history of bars")
     except BaseException:
         await close()
         raise
-    return Market(feed, settings, venue, close)
+    return Market(feed, settings, venue, admit, close)
+
+
+async def anybody() -> None:
+    """On paper nobody asks for a right, and nobody asks twice."""
 
 
 def lost(held: Lease) -> str:
@@ -151,7 +165,7 @@ def lost(held: Lease) -> str:
 
 
 async def _refuse_a_key_that_may_too_much(venue: CcxtVenue) -> None:
-    rights = await patiently(venue.permissions, "what the key may do")
+    rights = await venue.permissions()
     if not rights.can_trade:
         raise Refused("the venue's key may not trade: give it the right to trade spot")
     if rights.can_withdraw:

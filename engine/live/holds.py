@@ -9,7 +9,8 @@ from engine.core.risk.refusals import WITHIN, refusing
 from engine.live.writer import Writer
 from engine.ports import Clock, Journal
 
-ACCOUNT, CLOCK, DATA, JOURNAL, UNREAD, VENUE = "account", "clock", "data", "journal", "unread", "venue"
+ACCOUNT, CLOCK, DATA, JOURNAL = "account", "clock", "data", "journal"
+UNREAD, UNTOLD, VENUE = "unread", "untold", "venue"
 """Of the whole desk. A hold on one instrument has its name behind a space."""
 FOR_A_PERSON = (ACCOUNT, JOURNAL)
 """What somebody has to look at: a resume says that they have."""

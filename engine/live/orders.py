@@ -1,6 +1,7 @@
 """Orders leave here, and only here: after their intent is durable, and after the halt row has been read."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Sequence
 from decimal import Decimal
 
@@ -158,6 +159,9 @@ class OrderManager:
             raise
 
     async def _send(self, request: OrderRequest) -> Submission:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.venue.answer_s):
+                await self._venue.prepare(request)
         refusal = self._may_not_leave(request)
         if refusal:
             return Submission(OrderStatus.EXPIRED, refusal)
@@ -196,7 +200,10 @@ class OrderManager:
             return None
 
     def _may_not_leave(self, request: OrderRequest) -> str:
-        """Why the order must stay here; empty when it may go. Read anew immediately before every order."""
+        """Why the order must stay here; empty when it may go. Read anew immediately before every order.
+
+        Nothing may be waited for between this and the send: a kill could become durable meanwhile.
+        """
         if self._lease is not None and not self._lease.certain(MARGIN_S):
             return "another copy of the desk may have taken over"
         if request.reduce_only:

@@ -168,6 +168,8 @@ class Reconciler:
             reason=request.reason,
             at=fill.at,
             withheld=fill.withheld,
+            paid_asset=fill.paid_asset,
+            paid=fill.paid,
         )
         earlier = self._booked(fill.client_id)
         # Its end is told by the next look at it.

@@ -24,6 +24,8 @@ from engine.live.writer import Writer
 from engine.ports import Clock, Inbox, Venue
 
 log = logging.getLogger(__name__)
+AGAIN_S = 5.0
+"""How often a first look at the account that failed is tried again."""
 LAG_EVERY_S = 0.25
 INBOX_S = 0.2
 STALE_BARS = 2
@@ -60,6 +62,9 @@ class Keeper:
         self._clock = clock
         self._unread = 0
         self._began = clock.now()
+        self._admit: Callable[[], Awaitable[None]] | None = (
+            None  # what the first look begins with, while it is due
+        )
         self.worst_lag_s = 0.0
 
     def tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
@@ -75,6 +80,7 @@ class Keeper:
         if not self._venue.traits.absent_after_s:
             return own  # it is part of this process: there is nothing to compare it with
         return own | {
+            "begin": lambda: every(AGAIN_S, self._outlasting(self.begin_again)),
             "reconcile": lambda: every(venue.reconcile_s, self._outlasting(self.reconcile)),
             "clock": lambda: every(venue.reconcile_s, self._outlasting(self.check_clock)),
         }
@@ -108,9 +114,37 @@ class Keeper:
             await self._control.adopt_row()
             await self._tender.tend()
 
+    async def begin(self, admit: Callable[[], Awaitable[None]]) -> None:
+        """`admit`, which may refuse the key, and the first look at the account.
+
+        While either cannot be had nothing new is opened; what is held is looked after all the same.
+        """
+        self._admit = admit
+        async with self._desk.turn:
+            await self._first_look()
+
+    async def begin_again(self) -> None:
+        """Until it has succeeded once."""
+        async with self._desk.turn:
+            await self._first_look()
+
+    async def _first_look(self) -> None:
+        if self._admit is None:
+            return
+        try:
+            await self._admit()
+            await self._reconciler.begin()
+        except VenueDown as error:
+            await self._holds.set(UNREAD, f"the account has not been read since the start: {error}")
+            return
+        self._admit = None
+        await self._holds.lift(UNREAD)
+
     async def reconcile(self) -> None:
         """The account against the books; not being able to compare is a reason to open nothing new."""
         async with self._desk.turn:
+            if self._admit is not None:
+                return  # the first look comes before any other
             try:
                 await self._reconciler.check()
                 self._unread = 0

@@ -12,12 +12,14 @@ from configs.schema.settings import Settings
 from engine.core.accounting.ledger import dust_trade
 from engine.core.accounting.settle import order_record
 from engine.core.domain.errors import VenueDown
+from engine.core.domain.ids import record_id
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import Order, OrderStatus, OrderType
+from engine.core.domain.records import IncidentRecord
 from engine.core.domain.venue import Account
 from engine.core.execution.account import base_of, ours
 from engine.core.execution.protect import Act, Step, due
-from engine.live.holds import VENUE, Holds, Refusals
+from engine.live.holds import UNTOLD, VENUE, Holds, Refusals
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, Venue
@@ -28,6 +30,8 @@ YOUNG_S, SELDOM_S = 10.0, 5.0
 """An order that was sent within `YOUNG_S` is asked after each time, one that rests every `SELDOM_S`."""
 PATIENCE = 3
 """So many failures to ask in a row hold new entries."""
+UNTOLD_S = 5.0
+"""Trades may be listed later than their order shows them, by so long at most before it is said."""
 LONGEST_PAUSE_S, UNREACHED_PAUSE_S = 60.0, 5.0
 
 
@@ -55,6 +59,7 @@ class Tender:
             str, float
         ] = {}  # when an order was first seen here, and when first without a trace
         self._missing: dict[str, float] = {}
+        self._untold: dict[str, float] = {}  # since when it was executed and its trades were not listed
         self._next: dict[str, float] = {}
         self._tried: dict[str, tuple[int, float]] = {}  # how often in vain, and until when it is let be
         self._failures = 0
@@ -65,7 +70,10 @@ class Tender:
         self._orders.check()
         if self._venue.traits.holds_protection:
             return  # such a venue tells by itself what happens, with each bar
-        why = self._venue.unwell() or await self._look_at_all()
+        failed = (
+            await self._look_at_all()
+        )  # also of a venue that is unwell: it says itself what it does not send
+        why = self._venue.unwell() or failed
         ill = bool(why or self._failures)
         if why:
             await self._holds.set(VENUE, why)
@@ -108,12 +116,15 @@ class Tender:
                 del self._next[client_id]  # a round that does not ask it would pass for one with an answer
         if failed is not None:
             raise failed
+        if not self._untold:
+            await self._holds.lift(UNTOLD)
 
     async def _ask(self, order: Order) -> None:
         request, now = order.request, self._clock.monotonic()
         seen = await self._orders.look(request)
         if seen is not None:
             self._missing.pop(request.client_id, None)
+            await self._notice_untold(order, seen.untold)
             return
         traits = self._venue.traits
         since = self._missing.setdefault(
@@ -125,6 +136,25 @@ class Tender:
         if order.status is not OrderStatus.UNKNOWN:
             why = f"the venue has not known it for {now - since:.0f} s"
         await self._writer.write([order_record(request, OrderStatus.EXPIRED, self._clock.now(), why)])
+
+    async def _notice_untold(self, order: Order, untold: Decimal) -> None:
+        """Executions that the venue counts and does not list: they cannot be booked, and so not be protected."""
+        request, now = order.request, self._clock.monotonic()
+        if not untold:
+            self._untold.pop(request.client_id, None)
+            return
+        if now - self._untold.setdefault(request.client_id, now) < UNTOLD_S:
+            return
+        text = (
+            f"{request.side} {request.client_id}: the venue has executed {untold.normalize():f} {request.instrument}"
+            " and lists no trade of it: it is not in the books, and nothing protects it"
+        )
+        if UNTOLD not in self._writer.state.risk.holds:
+            at = self._clock.now()
+            details = {"client_id": request.client_id, "untold": str(untold)}
+            key = record_id("i", at, "executed but not told", request.client_id)
+            await self._writer.write([IncidentRecord(key, at, "executed but not told", text, details, None)])
+        await self._holds.set(UNTOLD, text)
 
     async def _doubtful(self) -> frozenset[str]:
         """Orders that only reduce, of which there is no trace, where the account holds nothing but ours to sell.
@@ -158,7 +188,7 @@ class Tender:
         """Only what is open is remembered, and which orders of an instrument the venue does not take."""
         kinds = {_kind(each.name, type_) for each in self._settings.desk.instruments for type_ in OrderType}
         kept = {*open_ids, *kinds}
-        for memory in (self._first, self._missing, self._next, self._tried):
+        for memory in (self._first, self._missing, self._untold, self._next, self._tried):
             for client_id in [known for known in memory if known not in kept]:
                 del memory[client_id]
 

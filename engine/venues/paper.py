@@ -39,6 +39,9 @@ class PaperVenue:
         self._settled = dict(state.settled)
         self._untold = []
 
+    async def prepare(self, order: OrderRequest) -> None:
+        """Nothing has to be fetched."""
+
     async def submit(self, order: OrderRequest) -> Submission:
         """Always accepted: what could be refused was refused by the review."""
         self._book.place(order)

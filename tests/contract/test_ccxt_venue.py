@@ -18,9 +18,10 @@ from configs.schema.desk import DeskSettings, Instrument
 from configs.schema.settings import Settings
 from configs.schema.venue import VenueSettings
 from engine.core.domain.errors import VenueDown
-from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side
+from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side, Submission
 from engine.ports import Sighting
 from engine.venues.ccxt.broker import CcxtVenue
+from engine.venues.ccxt.rules import FRESH_S, STALE_S
 from tests.builders import CLOSE, order_request
 from tests.exchange import FakeExchange, TurnedClock
 from tests.exchange.mutate import mutated
@@ -28,6 +29,15 @@ from tests.exchange.mutate import mutated
 BTC = "BTC/USDT"
 HASTY_S = 0.4
 """A short deadline for tests in which somebody hangs; the others wait long enough for a busy machine."""
+
+
+class Venue(CcxtVenue):
+    """Every order is prepared before it is sent, as the desk does."""
+
+    async def submit(self, order: OrderRequest) -> Submission:
+        """Both steps."""
+        await self.prepare(order)
+        return await super().submit(order)
 
 
 def desk(url: str, *names: str, **venue: Any) -> Settings:
@@ -80,7 +90,7 @@ def timeout_s(request: pytest.FixtureRequest) -> float:
 
 @pytest.fixture
 async def venue(exchange: FakeExchange, clock: TurnedClock, timeout_s: float) -> AsyncIterator[CcxtVenue]:
-    venue = CcxtVenue(desk(exchange.url, request_timeout_s=timeout_s), clock, exchange.keys)
+    venue = Venue(desk(exchange.url, request_timeout_s=timeout_s), clock, exchange.keys)
     yield venue
     await venue.close()
 
@@ -91,7 +101,7 @@ async def others(exchange: FakeExchange, clock: TurnedClock) -> AsyncIterator[Ca
     made: list[CcxtVenue] = []
 
     def make(*names: str, on: Any = None, veto: Any = str, url: str = "", **venue: Any) -> CcxtVenue:
-        made.append(CcxtVenue(desk(url or exchange.url, *names, **venue), on or clock, exchange.keys, veto))
+        made.append(Venue(desk(url or exchange.url, *names, **venue), on or clock, exchange.keys, veto))
         return made[-1]
 
     yield make
@@ -191,7 +201,7 @@ async def test_a_limit_order_rests_fills_in_parts_and_can_be_cancelled(
     ended = await seen_by(venue, order)
 
     assert exchange.requests("POST order")[0]["query"]["price"] == "49000.01", "a buy's price is rounded down"
-    assert rests == (OrderStatus.ACCEPTED, 0, (), rests.venue_id, "")
+    assert rests == (OrderStatus.ACCEPTED, 0, (), rests.venue_id, "", 0)
     assert (partly.status, partly.filled) == (OrderStatus.PARTIAL, Decimal("0.025"))
     assert cancelled.status is OrderStatus.CANCELLED
     assert (ended.status, ended.filled, ended.fills) == (
@@ -818,31 +828,107 @@ async def test_a_trade_whose_order_is_answered_with_another_is_an_outage(
         await venue.account(CLOSE)
 
 
-@pytest.mark.parametrize("path", ["account", "account/apiRestrictions"])
-async def test_rights_that_cannot_be_read_are_not_guessed(
-    venue: CcxtVenue, exchange: FakeExchange, path: str
+async def test_a_right_to_trade_that_cannot_be_read_is_not_guessed(
+    venue: CcxtVenue, exchange: FakeExchange
 ) -> None:
-    exchange.rewrites[path] = lambda payload, q: payload | {"canTrade": "yes", "enableWithdrawals": "no"}
+    exchange.rewrites["account"] = lambda payload, q: payload | {"canTrade": "yes"}
     with pytest.raises(VenueDown):
         await venue.permissions()
 
     exchange.rewrites.clear()
-    exchange.fault(path, answer="error", status=503)
+    exchange.fault("account", answer="error", status=503)
     with pytest.raises(VenueDown, match="503"):
         await venue.permissions()
 
 
-async def test_a_rule_that_is_missing_is_not_made_up(
-    venue: CcxtVenue, others: Callable[..., CcxtVenue], exchange: FakeExchange
+@pytest.mark.parametrize("status", [405, 501])
+async def test_rights_of_a_venue_that_has_no_such_question_are_unknown(
+    venue: CcxtVenue, exchange: FakeExchange, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    exchange.fault("account/apiRestrictions", answer="error", status=status)
+
+    assert await venue.permissions() == (True, None, None)
+    assert caplog.text.count("does not tell whether the key may withdraw") == 1
+
+
+@pytest.mark.parametrize("how", ["500", "reset", "malformed"])
+async def test_rights_that_stay_untold_are_unknown_after_three_tries(
+    venue: CcxtVenue, exchange: FakeExchange, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = {"500": {"answer": "error", "status": 500}, "reset": {"answer": "reset"}}.get(how)
+    if answer:
+        exchange.fault("account/apiRestrictions", count=9, **answer)
+    exchange.rewrites["account/apiRestrictions"] = lambda payload, q: {"enableWithdrawals": "no"}
+
+    for _ in range(2):
+        with pytest.raises(VenueDown):
+            await venue.permissions()
+    assert [await venue.permissions() for _ in range(2)] == [(True, None, None)] * 2
+    assert caplog.text.count("does not tell whether the key may withdraw") == 1
+
+
+async def test_an_account_without_a_filter_for_zeros_is_asked_plainly_from_then_on(
+    venue: CcxtVenue, exchange: FakeExchange
+) -> None:
+    exchange.fault("account", answer="error", status=400, code=-1104, msg="Not all sent parameters were read")
+
+    first, second = await venue.account(CLOSE), await venue.account(CLOSE)
+
+    assert first.balances == second.balances
+    asked = ["omitZeroBalances" in each["query"] for each in exchange.requests("account")]
+    assert asked == [True, False, False]
+
+
+async def test_one_instrument_that_the_venue_does_not_know_does_not_hide_the_others(
+    others: Callable[..., CcxtVenue], exchange: FakeExchange
+) -> None:
+    venue = others(BTC, "XRP/USDT", "ETH/USDT")
+
+    assert set(await venue.rules()) == {BTC, "ETH/USDT"}
+    assert (await venue.submit(buy())).status is OrderStatus.ACCEPTED
+    unknown = await venue.submit(order_request("", "e", Side.BUY, "1", instrument="XRP/USDT"))
+    assert (unknown.status, unknown.reason) == (
+        OrderStatus.EXPIRED, "not sent: the venue tells no rules for XRP/USDT",
+    )  # fmt: skip
+
+
+async def test_rules_come_also_from_a_venue_that_tells_only_all_of_them(
+    venue: CcxtVenue, exchange: FakeExchange, clock: TurnedClock
+) -> None:
+    exchange.fault("exchangeInfo", answer="error", status=400, code=-1101, msg="Too many parameters", count=2)
+    exchange.rewrites["exchangeInfo"] = lambda info, q: {
+        "symbols": [{"symbol": "币安人生USDT"}, *info["symbols"]]
+    }
+
+    assert set(await venue.rules()) == {BTC}
+    asked = [each["query"] for each in exchange.requests("exchangeInfo")]
+    assert [sorted(each) for each in asked] == [["symbols"], ["symbol"], []]
+
+
+async def test_rules_that_cannot_be_read_again_for_an_hour_are_for_exits_only_and_that_is_said(
+    venue: CcxtVenue, exchange: FakeExchange, clock: TurnedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await venue.rules()
+    exchange.fault("exchangeInfo", answer="error", status=503, count=100)
+    clock.advance(FRESH_S + 1)
+    assert (await venue.submit(buy("0.01", cause="d-early-1"))).status is OrderStatus.ACCEPTED
+    assert "old ones are used" in caplog.text
+
+    clock.advance(STALE_S)
+    entry, exit_order = await venue.submit(buy()), await venue.submit(sell())
+
+    assert (entry.status, exit_order.status) == (OrderStatus.EXPIRED, OrderStatus.ACCEPTED)
+    assert "no entries by rules of more than 4500 s ago" in entry.reason
+    assert "503" in entry.reason
+
+
+async def test_a_rule_that_is_missing_is_not_made_up(venue: CcxtVenue, exchange: FakeExchange) -> None:
     exchange.rewrites["exchangeInfo"] = lambda info, q: {"symbols": []}
 
     answer = await venue.submit(buy())
 
     assert answer.status is OrderStatus.EXPIRED
     assert "the venue tells no rules for BTC/USDT" in answer.reason
-    unknown = await others(BTC, "XRP/USDT").submit(buy())
-    assert (unknown.status, "Invalid symbol" in unknown.reason) == (OrderStatus.EXPIRED, True)
 
 
 async def test_the_open_orders_of_many_instruments_are_asked_for_at_once(

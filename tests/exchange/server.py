@@ -275,6 +275,7 @@ class FakeExchange:
                 return {"serverTime": now}
             case "GET exchangeInfo":
                 asked = json.loads(q["symbols"]) if "symbols" in q else list(self.books.symbols)
+                asked = [q["symbol"]] if "symbol" in q else asked
                 if any(name not in self.books.symbols for name in asked):
                     raise Refusal(-1121, "Invalid symbol.")
                 return {

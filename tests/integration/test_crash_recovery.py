@@ -147,6 +147,9 @@ class Exchange:
                 """What the journal knows was heard; the rest is told again."""
                 self._heard = exchange.known_to(state)
 
+            async def prepare(self, order: OrderRequest) -> None:
+                """Nothing has to be fetched."""
+
             async def submit(self, order: OrderRequest) -> Submission:
                 exchange.accepted.append(order.client_id)
                 exchange.book.place(order)

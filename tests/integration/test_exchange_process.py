@@ -86,6 +86,7 @@ async def test_an_order_is_in_the_exchanges_own_truth_whatever_we_were_told(
     await exchange.pull("fault", path="POST order", when="after", answer="reset")
     order = order_request("", "e", Side.BUY, "0.1", instrument=BTC)
 
+    await venue.prepare(order)
     answer = await venue.submit(order)
     truth = await exchange.pull("truth")
 
@@ -98,6 +99,7 @@ async def test_an_order_is_in_the_exchanges_own_truth_whatever_we_were_told(
 
 async def test_its_strings_move_the_market_and_the_account(exchange: Exchange, venue: CcxtVenue) -> None:
     stop = order_request("", "s", Side.SELL, "0.1", OrderType.STOP, "49000", instrument=BTC)
+    await venue.prepare(stop)
     assert (await venue.submit(stop)).status is OrderStatus.ACCEPTED
     await exchange.pull("trade", symbol="BTCUSDT", side="BUY", quantity="0.01", client_id="somebody")
     await exchange.pull("balance", asset="ETH", free="3")

@@ -6,12 +6,17 @@ The names are rows of the failure catalogue; each ends with the judgement by the
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.core.domain.commands import CommandKind
 from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.records import OrderRecord, TradeRecord
+from engine.core.domain.risk import TradingState
+from engine.venues.ccxt.rules import FRESH_S
+from tests.exchange.books import SymbolRules
+from tests.exchange.prices import Prices
 from tests.life import BTC, ETH, Life, life
 
 
@@ -51,6 +56,29 @@ async def test_protection_and_exits_leave_with_the_command_and_do_not_wait_for_t
     assert [order["status"] for order in desk.sent()] == ["FILLED", "CANCELED", "FILLED"]
     await desk.tend(2)
     assert desk.portfolio.positions == ()
+    desk.judged()
+
+
+# --- A kill while something is fetched ---
+
+
+async def test_a_kill_that_becomes_durable_while_the_venues_rules_are_read_stops_the_entry(
+    desk: Life,
+) -> None:
+    def killed_meanwhile(info: Any, q: dict[str, str]) -> Any:
+        desk.store.set_halt(TradingState.HALTED, "ops", "now", desk.clock.now())
+        return info
+
+    await desk.buy(name=ETH)
+    desk.clock.advance(FRESH_S + 1)
+    desk.exchange.rewrites["exchangeInfo"] = killed_meanwhile
+    await desk.buy()
+
+    assert desk.store.halt().state is TradingState.HALTED
+    assert [order["symbol"] for order in desk.sent(Side.BUY)] == ["ETHUSDT"]
+    entry = [r for r in desk.written(OrderRecord) if r.request.instrument == BTC and r.request.leg == "e"]
+    assert [(r.status, r.reason) for r in entry] == [(OrderStatus.EXPIRED, "the desk is halted: now, by ops")]
+    await desk.tend_for(4)
     desk.judged()
 
 
@@ -490,6 +518,39 @@ async def test_a17_a_key_that_lost_its_right_is_told_and_asked_rarely_until_it_h
     desk.judged()
 
 
+async def test_a17_one_refusal_of_the_key_that_passes_does_not_hold_for_ever_nor_stop_the_looking(
+    desk: Life,
+) -> None:
+    await desk.buy()
+    stop = desk.stop()
+    desk.exchange.fault("POST order", answer="error", status=401, code=-2015, msg="Invalid API-key")
+    await desk.buy(name=ETH)
+    await desk.tend(2)
+    held = dict(desk.holds)
+    desk.exchange.books.vanish(stop.request.client_id, desk.exchange.now_ms())
+    await desk.tend(6)
+    seen = [r.status for r in desk.written(OrderRecord) if r.request.client_id == stop.request.client_id]
+    await desk.reconcile(60)
+    await desk.tend_for(4)
+
+    assert "refuses the key" in held["venue"]
+    assert seen[-1] is OrderStatus.CANCELLED
+    assert desk.holds == {}
+    assert (await desk.buy(name=ETH)).accepted
+    desk.judged()
+
+
+async def test_a17_a_key_that_may_still_not_trade_goes_on_holding(desk: Life) -> None:
+    desk.exchange.can_trade = False
+    await desk.buy()
+    for _ in range(3):
+        await desk.reconcile(60)
+        await desk.tend()
+
+    assert "refuses the key" in desk.holds["venue"]
+    desk.judged()
+
+
 async def test_a17_a_key_that_is_gone_holds_and_reports_what_is_at_risk(desk: Life) -> None:
     await desk.buy()
     desk.exchange.key_works = False
@@ -546,3 +607,87 @@ async def test_a19_an_exit_is_not_tried_twice_where_somebody_has_just_moved_coin
 
     assert len([o for o in desk.sent(Side.SELL) if o["type"] == "MARKET"]) == 1
     assert desk.portfolio.positions == ()
+
+
+# --- Executed, and not told ---
+
+
+async def test_what_was_executed_and_is_not_told_holds_entries_and_is_said_until_it_is_told(
+    desk: Life,
+) -> None:
+    desk.exchange.books.trades_lag_s = 40
+    await desk.buy()
+    await desk.tend_for(4)
+    early = dict(desk.holds)
+    await desk.tend_for(6)
+    held, said = dict(desk.holds), desk.told("executed but not told")
+    refused = await desk.buy(name=ETH)
+    sold = desk.sent(Side.SELL)
+    await desk.restart()
+    await desk.tend()
+    still = "untold" in desk.holds
+    await desk.tend_for(40)
+
+    assert early == {}
+    assert "has executed 0.01 BTC/USDT" in held["untold"]
+    assert len(said) == 1
+    assert not refused.accepted
+    assert sold == [], "nothing is sold of what the books do not hold"
+    assert still
+    assert desk.holds == {}
+    assert desk.stop().status is OrderStatus.ACCEPTED
+    desk.judged()
+
+
+async def test_trades_that_are_listed_within_five_seconds_hold_nothing(desk: Life) -> None:
+    desk.exchange.books.trades_lag_s = 3
+    await desk.buy()
+    await desk.tend_for(10)
+
+    assert desk.told("hold untold") == desk.told("executed but not told") == []
+    desk.judged()
+
+
+# --- A fee in a third asset ---
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_fee_in_a_third_asset_leaves_the_account_and_the_books_in_step(
+    desk: Life, heard: bool
+) -> None:
+    books = desk.exchange.books
+    books.symbols["BNBUSDT"] = SymbolRules("BNB", "USDT")
+    books.prices["BNBUSDT"] = Prices(Decimal(600), Decimal("0.01"), desk.exchange.now_ms(), 7)
+    books.fee_asset, books.free["BNB"] = "BNB", Decimal(5)
+    for name, quantity in ((BTC, "0.01"), (ETH, "0.1")):
+        await desk.buy(quantity, name=name)
+        if not heard:  # it is the account that tells of the execution
+            desk.exchange.fault("GET order", answer="error", status=503, count=1)
+        await desk.reconcile(60)
+        await desk.tend_for(4)
+        await desk.sell(name=name)
+        await desk.tend_for(4)
+        await desk.reconcile(60)
+        await desk.reconcile(60)
+
+    fees = [record.fill for record in desk.fills()]
+    assert {fill.paid_asset for fill in fees} == {"BNB"}
+    assert desk.holds == {}
+    assert desk.portfolio.external["USDT"] == sum(fill.fee for fill in fees) > Decimal("1.5")
+    assert desk.portfolio.external["BNB"] == books.free["BNB"] - 5
+    assert desk.told("external trade") == []
+    desk.judged()
+
+
+async def test_a_strangers_fee_in_a_third_asset_is_not_taken_from_the_money(desk: Life) -> None:
+    books = desk.exchange.books
+    books.fee_asset, books.free["XYZ"] = "XYZ", Decimal(100)
+    desk.clock.advance(1)
+    desk.exchange.trade_outside("BTCUSDT", "BUY", "0.1", "by-hand")
+    for _ in range(3):
+        await desk.reconcile(60)
+
+    assert desk.holds == {}
+    assert len(desk.told("external trade")) == 1
+    assert desk.portfolio.external["XYZ"] == books.free["XYZ"] - 100
+    desk.judged()

@@ -469,3 +469,64 @@ async def test_a19_trades_of_others_do_not_hide_the_account_that_was_taken_at_th
     assert [bool(record.balances) for record in desk.written(AccountRecord)] == [True, False]
     assert desk.holds == {}
     desk.judged()
+
+
+# --- An account that cannot be read when the desk comes up ---
+
+
+async def _admitted() -> None:
+    """The key may do what it should."""
+
+
+async def test_b8_an_account_that_cannot_be_read_at_the_start_holds_entries_and_not_protection(
+    desk: Life,
+) -> None:
+    desk.exchange.fault("POST order", skip=1, answer="error", status=429, code=-1003, retry_after="1")
+    await desk.buy()
+    unprotected = not desk.sent(Side.SELL)
+    await desk.restart(begin=False)
+    desk.clock.advance(30)
+    desk.exchange.fault("GET account", answer="error", status=503, count=3)
+    keeper = desk.engine.keeper
+
+    await keeper.begin(_admitted)
+    held = dict(desk.holds)
+    await desk.tend()
+    refused = await desk.buy(name=ETH)
+    await keeper.reconcile()
+    await keeper.begin_again()
+    still = "unread" in desk.holds
+    await keeper.begin_again()
+    await keeper.begin_again()
+
+    assert unprotected
+    assert "has not been read since the start" in held["unread"]
+    assert desk.stop().status is OrderStatus.ACCEPTED
+    assert not refused.accepted
+    assert still
+    assert desk.holds == {}
+    assert "begin" in keeper.tasks()
+    desk.judged()
+
+
+async def test_i3c_a_first_look_that_comes_late_refuses_an_account_with_too_little_money(
+    tmp_path: Path,
+) -> None:
+    async with life(tmp_path, started=False) as desk:
+        desk.exchange.books.free["USDT"] = Decimal(9999)
+        await desk.start(begin=False)
+        desk.exchange.fault("GET account", answer="error", status=503)
+        await desk.engine.keeper.begin(_admitted)
+        entered = await desk.buy()
+
+        assert not entered.accepted
+        with pytest.raises(Refused, match="the account holds 9999"):
+            await desk.engine.keeper.begin_again()
+
+
+async def test_a_key_that_turns_out_to_be_refused_late_ends_the_desk(desk: Life) -> None:
+    async def refused() -> None:
+        raise Refused("the venue's key may withdraw")
+
+    with pytest.raises(Refused):
+        await desk.engine.keeper.begin(refused)

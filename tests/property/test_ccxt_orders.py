@@ -75,6 +75,7 @@ async def test_no_order_is_lost_none_is_doubled_and_none_is_called_absent_that_i
             exchange.books.fill_before_cancel = chance.random() < 0.3
             order = an_order(chance, number)
             sent[order.client_id] = order
+            await venue.prepare(order)
             said[order.client_id] = (await venue.submit(order)).status
             victim = sent[chance.choice(list(sent))]
             cancelled = await venue.cancel(victim)

@@ -35,6 +35,9 @@ class SimVenue:
         """Of a plain spot account."""
         return TRAITS
 
+    async def prepare(self, order: OrderRequest) -> None:
+        """The rules never change here."""
+
     async def submit(self, order: OrderRequest) -> Submission:
         """One request; what becomes of it is the exchange's business, whoever still waits for the answer."""
         await self._life.passage("before a submit")

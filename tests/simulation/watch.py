@@ -318,7 +318,8 @@ class Watch:
                     "I14", f"{needed} {position.instrument} is held, {cover} of it is protected or closing"
                 )
         for name, why in risk.holds.items():
-            world.report("I14", f"the hold {name} stands: {why}")
+            if " " not in name:  # what a venue keeps refusing in one instrument is let be for ten minutes
+                world.report("I14", f"the hold {name} stands: {why}")
         self._process(state)
 
     def _process(self, state: DeskState) -> None:

@@ -117,7 +117,7 @@ def apply_fill(portfolio: Portfolio, fill: Fill) -> tuple[Portfolio, TradeRecord
     portfolio = _count_on_order(portfolio, fill)
     position = portfolio.position(fill.instrument)
     cash = portfolio.cash - fill.side.sign * fill.quantity * fill.price - fill.fee
-    portfolio = replace(portfolio, cash=cash)
+    portfolio = replace(portfolio, cash=cash, external=_paid_elsewhere(portfolio, fill))
     if position is None or position.side is fill.side:
         return _enter(portfolio, position, fill), None
     held = abs(position.quantity)
@@ -125,9 +125,20 @@ def apply_fill(portfolio: Portfolio, fill: Fill) -> tuple[Portfolio, TradeRecord
         return _leave(portfolio, position, fill)
     # The venue has traded more than was held. That is so, whatever it should have done: the rest is a new position.
     closing = replace(fill, quantity=held)
-    rest = replace(fill, quantity=fill.quantity - held, fee=ZERO, withheld=ZERO)
+    rest = replace(fill, quantity=fill.quantity - held, fee=ZERO, withheld=ZERO, paid_asset="", paid=ZERO)
     flat, trade = _leave(portfolio, position, closing)
     return _enter(flat, None, rest), trade
+
+
+def _paid_elsewhere(portfolio: Portfolio, fill: Fill) -> dict[str, Decimal]:
+    """A fee in another asset leaves the money there that the books have charged, and takes of what is not ours."""
+    if not fill.paid_asset:
+        return portfolio.external
+    quote = fill.instrument.partition("/")[2]
+    external = dict(portfolio.external)
+    for asset, amount in ((quote, fill.fee), (fill.paid_asset, -fill.paid)):
+        external[asset] = external.get(asset, ZERO) + amount
+    return {asset: amount for asset, amount in external.items() if amount}
 
 
 def dust_trade(position: Position, at: datetime) -> TradeRecord:

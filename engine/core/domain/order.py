@@ -130,7 +130,8 @@ class Fill(msgspec.Struct, frozen=True):
 
     `quantity` is what came into the position or left it, `fee` is in the account's currency. Where a venue keeps its
     fee out of what was bought, `withheld` is that part: the order filled `quantity + withheld`, and `fee` is its
-    worth, so that cash pays for all of it.
+    worth, so that cash pays for all of it. Where it took its fee in another asset, `paid` of `paid_asset` is
+    what it took: the books charge `fee` all the same, and `external` holds the difference.
     """
 
     trade_id: str
@@ -146,6 +147,8 @@ class Fill(msgspec.Struct, frozen=True):
     reason: str
     at: datetime
     withheld: Decimal = Decimal(0)
+    paid_asset: str = ""
+    paid: Decimal = Decimal(0)
 
 
 class Submission(msgspec.Struct, frozen=True):

@@ -23,13 +23,17 @@ class Traits(NamedTuple):
 
 
 class Sighting(NamedTuple):
-    """An order as the venue shows it: how it stands, and every execution of it so far."""
+    """An order as the venue shows it: how it stands, and every execution of it so far.
+
+    `untold` is what it counts as executed beyond the executions that it lists.
+    """
 
     status: OrderStatus
     filled: Decimal
     fills: tuple[Fill, ...]
     venue_id: str = ""
     reason: str = ""
+    untold: Decimal = Decimal(0)
 
 
 class OpenOrder(NamedTuple):

@@ -63,7 +63,10 @@ def differences(
 def moved_by(fill: Fill, currency: str) -> dict[str, Decimal]:
     """What an execution that was not ours changed in the account."""
     sign = fill.side.sign
-    return {
+    moved = {
         base_of(fill.instrument): sign * fill.quantity,
-        currency: -sign * fill.quantity * fill.price - fill.fee,
+        currency: -sign * fill.quantity * fill.price - (ZERO if fill.paid_asset else fill.fee),
     }
+    if fill.paid_asset:
+        moved[fill.paid_asset] = moved.get(fill.paid_asset, ZERO) - fill.paid
+    return moved

@@ -6,9 +6,10 @@ connection was made. Everything between the two is unknown, and the desk looks i
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from configs.schema.settings import Settings
 from configs.secrets import Keys
@@ -48,6 +49,8 @@ MOST_REMEMBERED = 10_000
 ONE_BY_ONE = 13
 """Up to so many instruments, asking for each one's open orders weighs less than asking for all."""
 TICKER_S = 60.0
+MOST_ASKED_RIGHTS = 3
+"""A key's rights that could not be read so often in a row are unknown: not every venue tells them."""
 BPS = Decimal(10_000)
 
 
@@ -68,6 +71,8 @@ class CcxtVenue:
         self._traits = Traits(venue.kind, False, venue.absent_after_s, venue.retry_exit_s)
         self._client_ids: dict[tuple[str, int], str] = {}
         self._fees: dict[str, Decimal] = {}
+        self._omits_zeros = True
+        self._rights_untold = 0
         self._worth: dict[str, tuple[float, Decimal]] = {}
 
     # --- The port -----------------------------------------------------------------------------------
@@ -77,10 +82,14 @@ class CcxtVenue:
         """Stops do not wait for a position here, and an answer may stay away."""
         return self._traits
 
+    async def prepare(self, order: OrderRequest) -> None:
+        """Have the venue's rules for it as fresh as they should be; what is known is what `submit` goes by."""
+        await self._rules.look(order.instrument)
+
     async def submit(self, order: OrderRequest) -> Submission:
-        """Send once. REFUSED and EXPIRED are certain; a doubt is UNKNOWN."""
+        """Send once, by the rules that are known. REFUSED and EXPIRED are certain; a doubt is UNKNOWN."""
         try:
-            rules = await self._rules.of(order.instrument)
+            rules = self._rules.of(order.instrument, adds_risk=not order.reduce_only)
             sent = convert.order_parameters(order, rules, self._collar)
         except (VenueDown, BadData, ArithmeticError) as error:
             return Submission(OrderStatus.EXPIRED, f"not sent: {error}")
@@ -149,7 +158,7 @@ class CcxtVenue:
         They are several requests: a trade that comes in between is among the trades and not in the balances. So a
         difference means something only when it is there the second time, too.
         """
-        told = await self._rest.ask_again(ACCOUNT, {"omitZeroBalances": "true"})
+        told = await self._told_account()
         wanted = {asset for name in self._instruments for asset in convert.assets_of(name)}
         try:
             balances = convert.balances(told, sorted(wanted))
@@ -157,6 +166,9 @@ class CcxtVenue:
             fills = [each for name in self._instruments for each in await self._fills_since(name, since)]
         except BadData as error:
             raise VenueDown(str(error)) from None
+        if self.denied:  # nothing is sent meanwhile that could show that the key is taken again
+            with suppress(VenueDown):
+                await self.permissions()
         return Account(balances, orders, tuple(sorted(fills, key=lambda each: (each.at, each.trade_id))))
 
     async def price(self, instrument: str, side: Side) -> Decimal:
@@ -202,17 +214,23 @@ class CcxtVenue:
 
     async def permissions(self) -> Permissions:
         """What the key may do. A venue that does not tell a key's own rights leaves them None."""
-        account = await self._rest.ask_again(ACCOUNT, {"omitZeroBalances": "true"})
+        account = await self._told_account()
         try:
-            told = await self._rest.ask_again(KEY_RIGHTS, {})
-        except Declined as declined:
-            if declined.status not in (400, 403, 404):
-                raise
-            told = None
-        try:
-            may = convert.permissions(told, account)
+            may = convert.permissions(None, account)
         except BadData as error:
             raise VenueDown(str(error)) from None
+        try:
+            may = convert.permissions(await self._rest.ask_again(KEY_RIGHTS, {}), account)
+            self._rights_untold = 0
+        except NeverSent:
+            raise
+        except (VenueDown, BadData) as error:
+            self._rights_untold += 1
+            absent = isinstance(error, Declined) and error.status in (400, 403, 404, 405, 501)
+            if not absent and self._rights_untold < MOST_ASKED_RIGHTS:
+                raise VenueDown(str(error)) from None
+            if absent or self._rights_untold == MOST_ASKED_RIGHTS:
+                _log.warning("the venue does not tell whether the key may withdraw: %s", error)
         if may.can_trade:
             self._rest.trusted()
         return may
@@ -276,6 +294,18 @@ class CcxtVenue:
     def _remember_sender(self, order: VenueOrder) -> str:
         """The venue numbers orders for each symbol, and trades name only the number."""
         return _remember(self._client_ids, (order.symbol, order.order_id), order.client_order_id)
+
+    async def _told_account(self) -> Any:
+        """Without what there is nothing of, unless the venue does not take the question like that."""
+        if self._omits_zeros:
+            try:
+                return await self._rest.ask_again(ACCOUNT, {"omitZeroBalances": "true"})
+            except Declined as declined:
+                if declined.status != 400 or declined.code not in (0, *convert.PARAMETER_CODES):
+                    raise
+        told = await self._rest.ask_again(ACCOUNT, {})
+        self._omits_zeros = False
+        return told
 
     async def _open_orders(self) -> tuple[OpenOrder, ...]:
         if len(self._instruments) > ONE_BY_ONE:

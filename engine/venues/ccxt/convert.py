@@ -64,12 +64,16 @@ class Verdict(Enum):
 AUTH_CODES = frozenset({-1002, -1022, -2008, -2014, -2015})
 CLOCK_CODE = -1021
 FILTER_CODE = -1013
+NO_SUCH_SYMBOL = -1121
+PARAMETER_CODES = frozenset(
+    range(-1135, -1099)
+)  # a parameter is missing, malformed or does not fit the others
 NO_SUCH_ORDER = frozenset({-2011, -2013})
 # Only these say for certain that the order was not taken. Whatever is not here is looked up.
 REFUSALS = (
     AUTH_CODES
     | frozenset({-1013, -1014, -1020, -1021, -2010, -2016, -2021, -2022})
-    | frozenset(range(-1135, -1099))  # a parameter is missing, malformed or does not fit the others
+    | PARAMETER_CODES
     | frozenset({-1145, -1151, -1152})
 )
 
@@ -172,7 +176,7 @@ class _SymbolInfo(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Info(msgspec.Struct, frozen=True, rename="camel"):
-    symbols: Annotated[list[_SymbolInfo], Meta(max_length=5000)]
+    symbols: Annotated[list[dict[str, Any]], Meta(max_length=10_000)]  # others are of all kinds
 
 
 class Rules(NamedTuple):
@@ -197,10 +201,11 @@ def rules(payload: Any, instruments: Iterable[str]) -> dict[str, Rules]:
     """The rules of those of our instruments that the venue names; the others it does not know."""
     wanted = {symbol_of(name): name for name in instruments}
     found: dict[str, Rules] = {}
-    for info in read(payload, _Info).symbols:
-        name = wanted.get(info.symbol)
+    for row in read(payload, _Info).symbols:
+        name = wanted.get(read(row, _Named).symbol)
         if name is None:
             continue
+        info = read(row, _SymbolInfo)
         if name in found or (info.base_asset, info.quote_asset) != assets_of(name):
             raise BadData(f"the venue's rules for {info.symbol} contradict themselves")
         found[name] = _rules(name, info)
@@ -523,9 +528,10 @@ class Owner(NamedTuple):
 
 def fill(trade: Trade, instrument: str, owner: Owner, fee: Decimal) -> Fill:
     """`fee` is the commission's worth in the quote currency. What the venue kept of the thing bought is `withheld`."""
-    base, _ = assets_of(instrument)
+    base, quote = assets_of(instrument)
     price, kept = Decimal(trade.price), Decimal(trade.commission)
     withheld = kept if trade.is_buyer and trade.commission_asset == base else ZERO
+    elsewhere = bool(kept) and not withheld and trade.commission_asset != quote
     if withheld >= trade.quantity:
         raise BadData(f"{trade.symbol}: a fee of {withheld} on a trade of {trade.quantity}")
     return Fill(
@@ -542,6 +548,8 @@ def fill(trade: Trade, instrument: str, owner: Owner, fee: Decimal) -> Fill:
         reason=owner.reason,
         at=from_epoch_ms(trade.time),
         withheld=withheld,
+        paid_asset=trade.commission_asset if elsewhere else "",
+        paid=kept if elsewhere else ZERO,
     )
 
 
@@ -558,7 +566,7 @@ def sighting(order: VenueOrder, fills: tuple[Fill, ...]) -> Sighting:
         raise BadData(
             f"{order.client_order_id}: the venue calls {order.executed_qty} of {order.orig_qty} filled"
         )
-    return Sighting(status, filled, fills, str(order.order_id))
+    return Sighting(status, filled, fills, str(order.order_id), untold=max(order.executed - filled, ZERO))
 
 
 # --- The account ----------------------------------------------------------------------------------
