@@ -29,6 +29,7 @@ from engine.core.domain.risk import RiskState
 from engine.core.domain.venue import Sighting
 from engine.inference.predictor import NoPredictor
 from engine.ports import Lease, StoredRecord
+from engine.store.inbox import SqlInbox
 from engine.store.journal import SqlJournal
 from engine.store.state import SqlStateStore
 from engine.venues.ccxt.broker import CcxtVenue
@@ -152,6 +153,7 @@ class Life:
         self._keys = 0
         self.dies: Dies | None = None
         self.lease: Lease | None = None
+        self.inbox: SqlInbox | None = None
         self.position: Position | None = None  # what the very first look finds in the books
 
     # --- living and dying ---
@@ -165,7 +167,7 @@ class Life:
             await self.look_at_market()
         self.journal.dies = self.venue.dies = self.dies
         outside = Outside(
-            self.journal, self.store, self.feed, self.clock, NoPredictor(), self.venue, self.lease
+            self.journal, self.store, self.feed, self.clock, NoPredictor(), self.venue, self.lease, self.inbox
         )
         self.engine: Engine = await assemble(
             outside, self.settings, pace=_at_once, after=_not_told, first_bar=self.clock.now(), patient=True

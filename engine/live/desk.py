@@ -8,9 +8,11 @@ from typing import Any
 from engine.core.domain.commands import Command, Outcome
 from engine.core.domain.errors import StoreFailed
 from engine.live.bus import Bus, Listener
-from engine.live.control import Control
+from engine.live.control import KILLS, Control
 from engine.live.status import positions, status
 from engine.live.writer import Writer
+
+GONE = Outcome(False, "it was taken back before it was begun")
 
 
 class LiveDesk:
@@ -26,16 +28,23 @@ class LiveDesk:
         self._tend = tend
         self.turn = asyncio.Lock()
 
-    async def submit(self, command: Command) -> Outcome:
+    async def submit(self, command: Command, take: Callable[[], bool] | None = None) -> Outcome:
         """Carry out a command, once for each key. Once begun it is finished, also when nobody waits for the answer.
 
-        A kill is durable before it waits for its turn: a cycle may be waiting for the venue.
+        A kill is durable before it waits for its turn: a cycle may be waiting for the venue. `take` claims a command
+        that can be taken back until it is begun, and says whether it still stands.
         """
+        if take is not None and command.kind in KILLS:
+            if not take():
+                return GONE
+            take = None
         self._control.brake(command)
-        return await asyncio.shield(self._handled(command))
+        return await asyncio.shield(self._handled(command, take))
 
-    async def _handled(self, command: Command) -> Outcome:
+    async def _handled(self, command: Command, take: Callable[[], bool] | None) -> Outcome:
         async with self.turn:
+            if take is not None and not take():
+                return GONE
             outcome = await self._control.handle(command)
             if self._tend is not None:
                 with contextlib.suppress(

@@ -8,14 +8,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from configs.schema.desk import TIMEFRAME_MS
 from configs.schema.settings import Settings
-from engine.core.domain.commands import Outcome
+from engine.core.domain.commands import Command, Outcome
 from engine.core.domain.errors import StoreFailed, VenueDown, WhydeskError
 from engine.live.control import Control
-from engine.live.desk import LiveDesk
+from engine.live.desk import GONE, LiveDesk
 from engine.live.holds import CLOCK, DATA, UNREAD, Holds
 from engine.live.outage import Outage
 from engine.live.reconcile import Reconciler
@@ -95,12 +96,17 @@ class Keeper:
         assert self._inbox is not None, "there is an inbox to read"
         for command in self._inbox.waiting():
             try:
-                outcome = await self._desk.submit(command)
+                outcome = await self._desk.submit(command, partial(self._take, command))
             except StoreFailed:
                 raise  # it is not recorded: it stays in the inbox
             except WhydeskError as error:
                 outcome = Outcome(False, str(error))
-            self._inbox.answer(command, outcome, self._clock.now())
+            if outcome is not GONE:
+                self._inbox.answer(command, outcome, self._clock.now())
+
+    def _take(self, command: Command) -> bool:
+        assert self._inbox is not None, "there is an inbox to read"
+        return self._inbox.take(command, self._clock.now())
 
     async def tend(self) -> None:
         """Take over a halt from elsewhere, ask after open orders and take the steps that are due."""

@@ -1,8 +1,8 @@
 """Commands from other processes for the engine that runs: a row each, durable before anybody says that it was heard.
 
-Whoever posts a command waits for its outcome, or takes it back while nobody has answered it. The engine answers a
-command after it has been carried out and recorded: a crash in between means that it is handled again, and the same key
-is the same command.
+Whoever posts a command waits for its outcome, or takes it back while no engine has begun with it. The engine claims a
+command when its turn has come, and answers it after it has been carried out and recorded: a crash in between means that
+it is handled again, and the same key is the same command.
 """
 
 import contextlib
@@ -54,6 +54,14 @@ class SqlInbox:
         )
         return tuple(msgspec.json.decode(row[0], type=Command) for row in rows)
 
+    def take(self, command: Command, at: datetime) -> bool:
+        """Claim it, durably; False when it was taken back or answered. One claimed before a crash is ours again."""
+        taken = self._run(
+            "UPDATE inbox SET taken = ? WHERE desk = ? AND source = ? AND key = ? AND outcome IS NULL RETURNING key",
+            (_microseconds(at), self._desk, command.source, command.key),
+        )
+        return bool(taken)
+
     def answer(self, command: Command, outcome: Outcome, at: datetime) -> None:
         """Say what came of it, and forget what was answered long ago."""
         self._run(
@@ -74,9 +82,10 @@ class SqlInbox:
         return msgspec.json.decode(rows[0][0], type=Outcome) if rows and rows[0][0] is not None else None
 
     def withdraw(self, command: Command) -> bool:
-        """Take it back; False when it has been answered meanwhile."""
+        """Take it back; False when an engine has begun with it or answered it meanwhile."""
         gone = self._run(
-            "DELETE FROM inbox WHERE desk = ? AND source = ? AND key = ? AND outcome IS NULL RETURNING key",
+            "DELETE FROM inbox WHERE desk = ? AND source = ? AND key = ? AND taken IS NULL AND outcome IS NULL"
+            " RETURNING key",
             (self._desk, command.source, command.key),
         )
         return bool(gone)
