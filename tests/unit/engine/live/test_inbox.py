@@ -1,6 +1,8 @@
 """What other processes ask for, read by the engine that runs: claimed in its turn, never done when taken back."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -84,3 +86,35 @@ async def test_a_flatten_that_was_taken_back_brakes_nothing(desk: Life) -> None:
 
     assert await desk.engine.desk.submit(flatten, lambda: False) == GONE
     assert not desk.store.halt().version
+
+
+GOOD = b'{"kind":"close","by":"me","source":"elsewhere","key":"bad","instrument":"BTC/USDT"}'
+BAD = {
+    "no json": b"\xff{",
+    "no such kind": GOOD.replace(b"close", b"dance"),
+    "too much": GOOD.replace(b'"by"', b'"quantity":"1e99","by"'),
+    "not a number": GOOD.replace(b'"by"', b'"quantity":"NaN","by"'),
+    "a time of nowhere": GOOD.replace(b'"by"', b'"at":"2026-11-24T00:00:00","by"'),
+    "another key": GOOD.replace(b'"bad"', b'"other"'),
+    "half a letter": GOOD.replace(b'"me"', b'"\\ud800"'),
+}
+
+
+@pytest.mark.parametrize("text", BAD.values(), ids=BAD)
+async def test_a_row_that_holds_no_command_is_answered_and_those_behind_it_are_carried_out(
+    desk: Life, text: bytes
+) -> None:
+    assert desk.inbox is not None
+    bad = posted(desk, CommandKind.ENTER, "bad")
+    with closing(sqlite3.connect(desk.home / "desk.sqlite3")) as other, other:
+        other.execute("UPDATE inbox SET command = ? WHERE key = 'bad'", (text,))
+    good = posted(desk, CommandKind.CLOSE, "good")
+    await desk.engine.keeper.read_inbox()
+    said, behind = desk.inbox.outcome(bad), desk.inbox.outcome(good)
+
+    assert said is not None
+    assert not said.accepted
+    assert said.text.endswith("and nothing was done") or said.text.startswith("this is no command")
+    assert "\n" not in said.text
+    assert behind is not None
+    assert desk.inbox.waiting() == ()
