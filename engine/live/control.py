@@ -53,6 +53,9 @@ class Control:
         self._identity = identity
         self._accept = accept
         self._row = store.halt()
+        self._began = (
+            False  # until the row was compared once: then what changed it since is known by its version
+        )
         self._braked: dict[str, HaltRow] = {}  # kills whose row is written and whose turn has not come yet
 
     def brake(self, command: Command) -> None:
@@ -93,9 +96,10 @@ class Control:
         row = self._store.halt()
         if row in self._braked.values():
             return False  # the command that wrote it is next in line, and nothing that adds risk leaves until then
+        began, self._began = self._began, True
         if row.state is risk.trading:
             self._row = row
-        elif RANK[row.state] > RANK[risk.trading] and not _resumed(row, before, risk):
+        elif RANK[row.state] > RANK[risk.trading] and not _resumed(row, before, risk, began=began):
             self._row = self._store.set_halt(risk.trading, risk.by, risk.why, self._clock.now())
         else:
             self._row = row
@@ -129,7 +133,7 @@ class Control:
     async def _switch(self, command: Command, braked: HaltRow | None) -> Outcome:
         risk = self._writer.state.risk
         state = next_state(risk.trading, command.kind)
-        self._row = braked or self._change_row(command, state)
+        row = braked or self._change_row(command, state)
         flatten = command.kind is CommandKind.FLATTEN or (
             risk.flatten and command.kind is not CommandKind.RESUME
         )
@@ -140,6 +144,7 @@ class Control:
             if state is TradingState.HALTED:  # the halt stands in its row; what it is for needs no record
                 await self._orders.cancel_unrecorded()
             raise
+        self._row = row  # not before: a row that was not taken over is still news
         if command.kind is CommandKind.RESUME:
             await self._accept_account(command.by)
         cancelled = await self._after_switch(state, command.reason)
@@ -269,15 +274,16 @@ class Control:
         )
 
 
-def _resumed(row: HaltRow, before: HaltRow, risk: RiskState) -> bool:
+def _resumed(row: HaltRow, before: HaltRow, risk: RiskState, *, began: bool) -> bool:
     """Whether somebody let the desk go on, so that the row now stands above what the journal says.
 
     Nobody did where the row is no later one: a file was removed by hand, the row is another desk's, or it is as old as
-    it was when the desk held itself back, as it does after an overfill.
+    it was when the desk held itself back, as it does after an overfill. At the start nobody remembers what the row was
+    before, and its time decides; once `began`, its version alone.
     """
     if not row.version or row.version < before.version:
         return False
-    return row.version > before.version or risk.since is None or row.since >= risk.since
+    return row.version > before.version or (not began and (risk.since is None or row.since >= risk.since))
 
 
 SAID = {
