@@ -1,13 +1,12 @@
 """Commands carried out: the halt row first, then the record, then what the venue must hear of."""
 
-import contextlib
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
-from engine.core.domain.errors import StoreFailed, VenueDown
+from engine.core.domain.errors import StoreFailed
 from engine.core.domain.ids import digest, time36
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import OrderRequest, Side
@@ -27,6 +26,12 @@ KILLS = (CommandKind.KILL, CommandKind.FLATTEN)
 SWITCHES = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.RESUME)
 
 
+class Acceptance(NamedTuple):
+    """Somebody resumed while the account did not add up. It has to be asked for, which may take long: not in a turn."""
+
+    by: str
+
+
 class Control:
     """Carries out each command once: the same key again gets the same answer.
 
@@ -42,16 +47,16 @@ class Control:
         orders: OrderManager,
         clock: Clock,
         identity: Identity,
-        accept: Callable[[str], Awaitable[object]] | None = None,
     ) -> None:
-        """`accept` takes what does not add up in the venue's account as somebody's, by whose word."""
         self._writer = writer
         self._journal = journal
         self._store = store
         self._orders = orders
         self._clock = clock
         self._identity = identity
-        self._accept = accept
+        self.acceptance: Acceptance | None = (
+            None  # what the newest resume says about the account, until it is seen to
+        )
         self._row = store.halt()
         self._began = (
             False  # until the row was compared once: then what changed it since is known by its version
@@ -116,13 +121,12 @@ class Control:
         changed = self._switched(risk, row.state, command, flatten=flatten)
         await self._record(command, True, f"the desk is {row.state}", changed)
         if kind is CommandKind.RESUME:
-            await self._accept_account(row.by)
+            self._accept_account(row.by)
 
-    async def _accept_account(self, by: str) -> None:
+    def _accept_account(self, by: str) -> None:
         """Whoever resumes a desk whose account does not add up has looked at it, and says that the rest is theirs."""
-        if self._accept is not None and any(name in self._writer.state.risk.holds for name in FOR_A_PERSON):
-            with contextlib.suppress(VenueDown):  # then the hold stands, and can be resumed from again
-                await self._accept(by)
+        if any(name in self._writer.state.risk.holds for name in FOR_A_PERSON):
+            self.acceptance = Acceptance(by)
 
     async def _finish_breaker(self) -> None:
         """After a crash between the decision that tripped it and the halt row."""
@@ -146,7 +150,7 @@ class Control:
             raise
         self._row = row  # not before: a row that was not taken over is still news
         if command.kind is CommandKind.RESUME:
-            await self._accept_account(command.by)
+            self._accept_account(command.by)
         cancelled = await self._after_switch(state, command.reason)
         closing = await self._flatten(command) if command.kind is CommandKind.FLATTEN else 0
         return Outcome(True, _with_counts(record.text, cancelled, closing), record.id)

@@ -8,6 +8,7 @@ new entries, with its size, until it is gone or a person says that it is theirs.
 import asyncio
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from configs.schema.settings import Settings
 from engine.core.accounting.settle import sighted
@@ -29,6 +30,15 @@ MOST_FILLS = 10_000
 """So many executions of one order are counted, and records of the account looked through for the newest whole one."""
 CONFIRM = 2
 """A difference counts when it was seen so often in a row with nothing on its way."""
+
+
+class Look(NamedTuple):
+    """The account, when by the venue's clock it was asked for and told, and the newest record before that."""
+
+    account: Account
+    asked: datetime
+    told: datetime
+    sequence: int
 
 
 class Reconciler:
@@ -63,10 +73,11 @@ class Reconciler:
         The first start of all takes what the account holds beside the desk's own as external; Refused when what the
         books say is not there: too little cash, or a position that was opened on paper.
         """
-        account = await self._account()
+        look = await self.look()
+        account = look.account
         self._baseline = self._newest_baseline()
         if self._baseline is not None:
-            await self._compare(account, confirm=1)
+            await self._compare(look, confirm=1)
             return
         rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
         if rest.get(self._currency, 0) < 0:
@@ -79,23 +90,41 @@ class Reconciler:
         if missing:
             told = ", ".join(f"{-amount:f} {asset}" for asset, amount in missing.items())
             raise Refused(f"the books hold {told} that the account does not: was this home used on paper?")
-        await self._adopt(account, rest, "the account at the first start")
+        await self._adopt(look, rest, "the account at the first start")
 
-    async def check(self) -> bool:
-        """One comparison; True when everything adds up."""
-        return await self._compare(await self._account(), confirm=CONFIRM)
+    async def look(self) -> Look:
+        """Ask for the account: many requests, so nobody's turn is held meanwhile. VenueDown when it is not told."""
+        before = self._writer.sequence
+        wait = 3 * self._settings.venue.answer_s
+        try:
+            async with asyncio.timeout(wait):
+                asked, began = await self._venue_now(), self._clock.monotonic()
+                account = await self._venue.account(self._since)
+        except TimeoutError:
+            raise VenueDown(f"the account was not told within {wait:g} s") from None
+        told = asked + timedelta(seconds=self._clock.monotonic() - began)
+        return Look(account, asked, told, before)
 
-    async def accept(self, by: str) -> bool:
-        """A person says that what does not add up is theirs: it is external from now on.
+    async def check(self, look: Look | None = None) -> bool:
+        """One comparison, in the desk's turn; True when everything adds up."""
+        return await self._compare(look or await self.look(), confirm=CONFIRM)
+
+    async def accept(self, by: str, look: Look | None = None) -> bool:
+        """A person says that what does not add up is theirs: it is external from now on. In the desk's turn.
 
         False when the account is on the move: what an order of ours is just trading must not pass for theirs.
         """
-        account, before = await self._account(), self._writer.sequence
-        await self._take_in(account)
-        if self._writer.sequence != before or self._anything_on_its_way() or not self._in_step(account):
+        look = look or await self.look()
+        account = look.account
+        await self._take_in(look)
+        if (
+            self._writer.sequence != look.sequence
+            or self._anything_on_its_way()
+            or not self._in_step(account)
+        ):
             return False
         rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
-        await self._adopt(account, rest, f"accepted by {by}")
+        await self._adopt(look, rest, f"accepted by {by}")
         for name in FOR_A_PERSON:
             await self._holds.lift(name)
         return True
@@ -106,20 +135,10 @@ class Reconciler:
         resting = [o for o in self._writer.state.portfolio.orders if o.status is not OrderStatus.INTENT]
         return all(shown.get(order.request.client_id) == order.filled for order in resting)
 
-    async def _account(self) -> Account:
-        wait = 3 * self._settings.venue.answer_s  # it is many requests
-        try:
-            async with asyncio.timeout(wait):
-                asked = await self._venue_now()
-                account = await self._venue.account(self._since)
-        except TimeoutError:
-            raise VenueDown(f"the account was not told within {wait:g} s") from None
-        self._since = asked - OVERLAP
-        return account
-
-    async def _compare(self, account: Account, confirm: int) -> bool:
-        await self._take_in(account)
-        gaps = differences(self._writer.state.portfolio, account.balances, self._assets, self._currency)
+    async def _compare(self, look: Look, confirm: int) -> bool:
+        if not await self._take_in(look):
+            return False
+        gaps = differences(self._writer.state.portfolio, look.account.balances, self._assets, self._currency)
         if not gaps:
             self._seen_wrong = 0
             await self._holds.lift(ACCOUNT)
@@ -132,12 +151,19 @@ class Reconciler:
             await self._holds.set(ACCOUNT, f"the account differs from the books by {told}")
         return False
 
-    async def _take_in(self, account: Account) -> None:
-        """Orders before executions: they were shown first, and one that has filled since is not one found again."""
-        for order in account.orders:
+    async def _take_in(self, look: Look) -> bool:
+        """What was executed is so whenever it was looked at; all else only while the books are as they were then.
+
+        Whether they are. Orders come before executions: they were shown first, and one that has filled since is not
+        one found again.
+        """
+        still = self._writer.sequence == look.sequence
+        for order in look.account.orders if still else ():
             await self._explain(order)
-        for fill in account.fills:
+        for fill in look.account.fills:
             await self._settle(fill)
+        self._since = look.asked - OVERLAP
+        return still
 
     def _anything_on_its_way(self) -> bool:
         return any(
@@ -255,11 +281,10 @@ class Reconciler:
         except TimeoutError:
             raise VenueDown("the venue does not tell the time") from None
 
-    async def _adopt(self, account: Account, external: dict[str, Decimal], reason: str) -> None:
-        at = await self._venue_now()
-        key = record_id("a", at, reason, str(self._writer.sequence))
-        await self._writer.write([AccountRecord(key, at, account.balances, external, reason)])
-        self._baseline = at
+    async def _adopt(self, look: Look, external: dict[str, Decimal], reason: str) -> None:
+        key = record_id("a", look.told, reason, str(self._writer.sequence))
+        await self._writer.write([AccountRecord(key, look.told, look.account.balances, external, reason)])
+        self._baseline = look.told
 
     def _newest_baseline(self) -> datetime | None:
         """When the whole account was last taken as it is."""

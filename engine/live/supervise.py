@@ -77,6 +77,7 @@ class Keeper:
             return own  # it is part of this process: there is nothing to compare it with
         return own | {
             "reconcile": lambda: every(venue.reconcile_s, self._outlasting(self.reconcile)),
+            "accept": lambda: every(venue.poll_s, self._outlasting(self.accept)),
             "clock": lambda: every(venue.reconcile_s, self._outlasting(self.check_clock)),
         }
 
@@ -116,15 +117,25 @@ class Keeper:
 
     async def reconcile(self) -> None:
         """The account against the books; not being able to compare is a reason to open nothing new."""
-        async with self._desk.turn:
-            try:
-                await self._reconciler.check()
-                self._unread = 0
-                await self._holds.lift(UNREAD)
-            except VenueDown as error:
-                self._unread += 1
-                if self._unread >= PATIENCE:
+        try:
+            look = await self._reconciler.look()  # it may take long, and nobody waits for it
+        except VenueDown as error:
+            self._unread += 1
+            if self._unread >= PATIENCE:
+                async with self._desk.turn:
                     await self._holds.set(UNREAD, f"the account cannot be read: {error}")
+            return
+        async with self._desk.turn:
+            self._unread = 0
+            try:
+                await self._reconciler.check(look)
+            except VenueDown:
+                return  # it went away while something found was ended: the next round finds it again
+            await self._holds.lift(UNREAD)
+
+    async def accept(self) -> None:
+        """What a resume from elsewhere says about the account."""
+        await self._desk.accept()
 
     async def check_clock(self) -> None:
         """Orders carry our time, and bars are judged by it: a venue more than a second away is one of us wrong."""

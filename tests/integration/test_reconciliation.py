@@ -5,7 +5,7 @@ The names are rows of the failure catalogue; each ends with the judgement by the
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,12 +18,13 @@ from engine.core.domain.commands import CommandKind
 from engine.core.domain.errors import Refused, VenueDown
 from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.records import AccountRecord, CycleRecord, OrderRecord, TradeRecord
+from engine.core.domain.risk import TradingState
 from engine.core.domain.venue import Account
 from engine.live.holds import Holds
 from engine.live.orders import OrderManager
 from engine.live.reconcile import Reconciler
 from tests.builders import bar, position
-from tests.life import BTC, ETH, HASTY_S, Life, MortalVenue, life
+from tests.life import BTC, ETH, HASTY_S, Life, MortalVenue, life, soon
 
 
 @pytest.fixture
@@ -468,4 +469,77 @@ async def test_a19_trades_of_others_do_not_hide_the_account_that_was_taken_at_th
 
     assert [bool(record.balances) for record in desk.written(AccountRecord)] == [True, False]
     assert desk.holds == {}
+    desk.judged()
+
+
+# --- nobody waits for the account ---
+
+
+async def while_the_account_is_asked_for(desk: Life, work: Awaitable[Any], meanwhile: Awaitable[Any]) -> None:
+    """Begin the work; once it waits for the account do the other to its end; then the account is told."""
+    inner, asked, told = desk.venue.account, asyncio.Event(), asyncio.Event()
+
+    async def slowly(since: datetime) -> Account:
+        account = await inner(since)
+        asked.set()
+        await told.wait()
+        return account
+
+    desk.venue.account = slowly  # type: ignore[method-assign]
+    begun = soon(work)
+    await asked.wait()
+    await meanwhile
+    told.set()
+    await begun
+    desk.venue.account = inner  # type: ignore[method-assign]
+
+
+async def test_b8_a_flatten_does_not_wait_for_an_account_that_is_being_told(desk: Life) -> None:
+    await desk.buy()
+    await while_the_account_is_asked_for(desk, desk.reconcile(60), desk.say(CommandKind.FLATTEN))
+    await desk.tend_for(4)
+
+    assert desk.portfolio.positions == ()
+    assert desk.holds == {}, "an account of before the exit says nothing about the books after it"
+    for _ in range(2):
+        await desk.reconcile(60)
+    assert desk.holds == {}
+    desk.judged()
+
+
+async def test_b8_what_an_old_look_tells_of_our_executions_is_booked_all_the_same(desk: Life) -> None:
+    desk.exchange.fault("POST order", when="after", answer="reset")
+    desk.exchange.fault("GET order", when="before", answer="error", status=503)
+    await desk.buy()
+    desk.clock.advance(1)
+    await while_the_account_is_asked_for(desk, desk.reconcile(), desk.look_at_market_again())
+
+    assert len(desk.fills()) == 1
+    await desk.tend(2)
+    desk.judged()
+
+
+async def test_b8_a_kill_after_a_resume_does_not_wait_for_the_account_and_stands(desk: Life) -> None:
+    desk.exchange.books.free["USDT"] += Decimal(500)
+    for _ in range(2):
+        await desk.reconcile(60)
+    await desk.say(CommandKind.KILL)
+    await while_the_account_is_asked_for(desk, desk.say(CommandKind.RESUME), desk.say(CommandKind.FLATTEN))
+
+    assert desk.engine.writer.state.risk.trading == desk.store.halt().state == "halted"
+    assert desk.holds == {}, "it was told again, and accepted by the same word"
+    desk.judged()
+
+
+async def test_a19_a_resume_from_elsewhere_accepts_as_well(desk: Life) -> None:
+    desk.exchange.books.free["USDT"] += Decimal(500)
+    for _ in range(2):
+        await desk.reconcile(60)
+    await desk.say(CommandKind.KILL)
+    desk.store.set_halt(TradingState.REDUCING, "ops", "looked at it", desk.clock.now())
+    await desk.tend()
+    await desk.engine.keeper.accept()
+
+    assert desk.holds == {}
+    assert desk.written(AccountRecord)[-1].reason == "accepted by ops"
     desk.judged()
