@@ -17,7 +17,7 @@ from engine.core.risk.breakers import incident_of
 from engine.core.risk.killswitch import next_state, switched
 from engine.core.risk.system import RANK
 from engine.live.breaker import announce
-from engine.live.holds import FOR_A_PERSON
+from engine.live.holds import ACCOUNT, FOR_A_PERSON
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, HaltRow, Journal, StateStore
@@ -27,9 +27,13 @@ SWITCHES = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.RESUME)
 
 
 class Acceptance(NamedTuple):
-    """Somebody resumed while the account did not add up. It has to be asked for, which may take long: not in a turn."""
+    """Somebody resumed while the account did not add up, and what it was shown to differ by.
+
+    The account has to be asked for, which may take long: not in a turn.
+    """
 
     by: str
+    shown: str
 
 
 class Control:
@@ -126,7 +130,7 @@ class Control:
     def _accept_account(self, by: str) -> None:
         """Whoever resumes a desk whose account does not add up has looked at it, and says that the rest is theirs."""
         if any(name in self._writer.state.risk.holds for name in FOR_A_PERSON):
-            self.acceptance = Acceptance(by)
+            self.acceptance = Acceptance(by, self._writer.state.risk.holds.get(ACCOUNT, ""))
 
     async def _finish_breaker(self) -> None:
         """After a crash between the decision that tripped it and the halt row."""

@@ -11,7 +11,7 @@ from engine.core.domain.commands import Command, CommandKind, Outcome
 from engine.core.domain.errors import StoreFailed, VenueDown
 from engine.live.bus import Bus, Listener
 from engine.live.control import KILLS, Control
-from engine.live.reconcile import Reconciler
+from engine.live.reconcile import MOVING, Reconciler
 from engine.live.status import positions, status
 from engine.live.writer import Writer
 
@@ -88,11 +88,12 @@ class LiveDesk:
             async with self.turn:
                 if self._control.acceptance is not wish:
                     return ""  # seen to meanwhile
-                if await self._reconciler.accept(wish.by, look):
+                said = await self._reconciler.accept(wish.by, look, wish.shown)
+                if said != MOVING:
                     self._control.acceptance = None
-                    return ""
+                    return said
         self._control.acceptance = None
-        return "the hold on the account stands, for orders are on their way: resume again when it is quiet"
+        return MOVING
 
     def listen(self, listener: Listener) -> None:
         """Be told of every record once it is durable."""

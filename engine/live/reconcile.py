@@ -28,6 +28,10 @@ OVERLAP = timedelta(minutes=5)
 LOOK_BACK = timedelta(days=1)
 MOST_FILLS = 10_000
 """So many executions of one order are counted, and records of the account looked through for the newest whole one."""
+RENEW_S = 60.0
+"""A hold shows the newest difference, though it is not written down more often than this."""
+DIFFERS = "the account differs from the books by "
+MOVING = "the hold on the account stands, for orders are on their way: resume again when it is quiet"
 CONFIRM = 2
 """A difference counts when it was seen so often in a row with nothing on its way."""
 
@@ -65,6 +69,7 @@ class Reconciler:
         self._assets = {self._currency} | {base_of(each.name) for each in settings.desk.instruments}
         self._since = clock.now() - LOOK_BACK  # later looks go by the venue's clock: ours may be set
         self._seen_wrong = 0
+        self._renewed = -RENEW_S
         self._baseline: datetime | None = None
 
     async def begin(self) -> None:
@@ -109,10 +114,11 @@ class Reconciler:
         """One comparison, in the desk's turn; True when everything adds up."""
         return await self._compare(look or await self.look(), confirm=CONFIRM)
 
-    async def accept(self, by: str, look: Look | None = None) -> bool:
+    async def accept(self, by: str, look: Look | None = None, shown: str | None = None) -> str:
         """A person says that what does not add up is theirs: it is external from now on. In the desk's turn.
 
-        False when the account is on the move: what an order of ours is just trading must not pass for theirs.
+        `shown` is the hold that they have looked at. Why it was not accepted, empty when it was: MOVING, for what an
+        order of ours is just trading must not pass for theirs; or what the difference is by now.
         """
         look = look or await self.look()
         account = look.account
@@ -122,12 +128,16 @@ class Reconciler:
             or self._anything_on_its_way()
             or not self._in_step(account)
         ):
-            return False
+            return MOVING
+        gaps = differences(self._writer.state.portfolio, account.balances, self._assets, self._currency)
+        if gaps and shown not in (None, DIFFERS + _told(gaps)):
+            await self._holds.renew(ACCOUNT, DIFFERS + _told(gaps))
+            return f"the difference has changed to {_told(gaps)}: look and resume again"
         rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
         await self._adopt(look, rest, f"accepted by {by}")
         for name in FOR_A_PERSON:
             await self._holds.lift(name)
-        return True
+        return ""
 
     def _in_step(self, account: Account) -> bool:
         """Whether the orders that rest in our books rest at the venue too, as far filled as we know."""
@@ -146,9 +156,10 @@ class Reconciler:
         if self._anything_on_its_way():
             return False  # the two were not looked at in the same moment: ask again when it is quiet
         self._seen_wrong += 1
-        if self._seen_wrong >= confirm:
-            told = ", ".join(f"{gap.normalize():+f} {asset}" for asset, gap in gaps.items())
-            await self._holds.set(ACCOUNT, f"the account differs from the books by {told}")
+        now, standing = self._clock.monotonic(), ACCOUNT in self._writer.state.risk.holds
+        if self._seen_wrong >= confirm and (not standing or now - self._renewed >= RENEW_S):
+            self._renewed = now
+            await self._holds.renew(ACCOUNT, DIFFERS + _told(gaps))
         return False
 
     async def _take_in(self, look: Look) -> bool:
@@ -292,6 +303,10 @@ class Reconciler:
             if isinstance(stored.record, AccountRecord) and stored.record.balances:
                 return stored.record.at
         return None
+
+
+def _told(gaps: dict[str, Decimal]) -> str:
+    return ", ".join(f"{gap.normalize():+f} {asset}" for asset, gap in gaps.items())
 
 
 def _without_zeros(amounts: dict[str, Decimal]) -> dict[str, Decimal]:

@@ -22,7 +22,7 @@ from engine.core.domain.risk import TradingState
 from engine.core.domain.venue import Account
 from engine.live.holds import Holds
 from engine.live.orders import OrderManager
-from engine.live.reconcile import Reconciler
+from engine.live.reconcile import MOVING, Reconciler
 from tests.builders import bar, position
 from tests.life import BTC, ETH, HASTY_S, Life, MortalVenue, life, soon
 
@@ -127,7 +127,7 @@ async def test_a19_what_is_ours_and_on_its_way_is_not_accepted_as_somebodys(desk
     for _ in range(2):
         await desk.reconcile(60)
     await desk.say(CommandKind.KILL)
-    assert await desk.engine.reconciler.accept("me")
+    assert await desk.engine.reconciler.accept("me") == ""
     await desk.say(CommandKind.RESUME)
     await desk.say(CommandKind.RESUME)
     desk.exchange.fault("POST order", when="after", answer="reset", hide_s=10.0)
@@ -136,7 +136,7 @@ async def test_a19_what_is_ours_and_on_its_way_is_not_accepted_as_somebodys(desk
     await desk.tend_for(12)
     late = await desk.engine.reconciler.accept("me")
 
-    assert (early, late) == (False, True)
+    assert (early, late) == (MOVING, "")
     assert desk.portfolio.external == {"USDT": Decimal(500)}
     desk.judged()
 
@@ -470,6 +470,35 @@ async def test_a19_trades_of_others_do_not_hide_the_account_that_was_taken_at_th
     assert [bool(record.balances) for record in desk.written(AccountRecord)] == [True, False]
     assert desk.holds == {}
     desk.judged()
+
+
+async def test_a19_a_difference_that_grew_is_shown_and_a_resume_accepts_only_what_was_shown(
+    desk: Life,
+) -> None:
+    desk.exchange.books.free["USDT"] += Decimal(500)
+    for _ in range(2):
+        await desk.reconcile(60)
+    await desk.say(CommandKind.KILL)
+    desk.exchange.books.free["USDT"] += Decimal(7000)
+    outcome = await desk.say(CommandKind.RESUME)
+    held = dict(desk.holds)
+    again = await desk.say(CommandKind.RESUME)
+
+    assert outcome.text.endswith("; the difference has changed to +7500 USDT: look and resume again")
+    assert held == {"account": "the account differs from the books by +7500 USDT"}
+    assert again.text.startswith("active")
+    assert "changed" not in again.text
+    assert desk.holds == {}
+    assert desk.portfolio.external == {"USDT": Decimal(7500)}
+    desk.judged()
+
+
+async def test_a19_a_hold_shows_the_newest_difference_though_at_most_once_a_minute(desk: Life) -> None:
+    for _ in range(13):
+        desk.exchange.books.free["USDT"] += Decimal(1)
+        await desk.reconcile(10)
+
+    assert desk.told("hold account") == [f"the account differs from the books by +{n} USDT" for n in (2, 8)]
 
 
 # --- nobody waits for the account ---

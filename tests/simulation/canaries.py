@@ -201,11 +201,11 @@ def _nobody_reads_the_executions(stack: ExitStack) -> None:
 
 
 def _accepts_what_is_moving(stack: ExitStack) -> None:
-    async def blind(self: Reconciler, by: str, look: Look | None = None) -> bool:
+    async def blind(self: Reconciler, by: str, look: Look | None = None, shown: str | None = None) -> str:
         look = look or await self.look()
         rest = outside(self._writer.state.portfolio, look.account.balances, self._assets, self._currency)
         await self._adopt(look, rest, f"accepted by {by}")
-        return True
+        return ""
 
     _instead(stack, Reconciler, "accept", blind)
 
