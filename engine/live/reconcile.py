@@ -11,11 +11,12 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from configs.schema.settings import Settings
+from engine.core.accounting.missing import Sold, missing
 from engine.core.accounting.settle import sighted
 from engine.core.domain.errors import Refused, VenueDown
 from engine.core.domain.ids import digest, fill_id, is_order_id, record_id
-from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType
-from engine.core.domain.records import AccountRecord, FillRecord, IncidentRecord, OrderRecord
+from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType, Side
+from engine.core.domain.records import AccountRecord, FillRecord, IncidentRecord, OrderRecord, Record
 from engine.core.domain.venue import Account, OpenOrder, Sighting
 from engine.core.execution.account import base_of, differences, moved_by, outside
 from engine.live.holds import ACCOUNT, FOR_A_PERSON, JOURNAL, Holds
@@ -31,6 +32,7 @@ MOST_FILLS = 10_000
 RENEW_S = 60.0
 """A hold shows the newest difference, though it is not written down more often than this."""
 DIFFERS = "the account differs from the books by "
+OTHERS = "external trade"
 MOVING = "the hold on the account stands, for orders are on their way: resume again when it is quiet"
 CONFIRM = 2
 """A difference counts when it was seen so often in a row with nothing on its way."""
@@ -115,7 +117,9 @@ class Reconciler:
         return await self._compare(look or await self.look(), confirm=CONFIRM)
 
     async def accept(self, by: str, look: Look | None = None, shown: str | None = None) -> str:
-        """A person says that what does not add up is theirs: it is external from now on. In the desk's turn.
+        """A person says that what does not add up is theirs. In the desk's turn.
+
+        What there is more is external from now on; what is missing of the desk's leaves its books.
 
         `shown` is the hold that they have looked at. Why it was not accepted, empty when it was: MOVING, for what an
         order of ours is just trading must not pass for theirs; or what the difference is by now.
@@ -133,6 +137,7 @@ class Reconciler:
         if gaps and shown not in (None, DIFFERS + _told(gaps)):
             await self._holds.renew(ACCOUNT, DIFFERS + _told(gaps))
             return f"the difference has changed to {_told(gaps)}: look and resume again"
+        await self._writer.write(self._missing(look, by))
         rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
         await self._adopt(look, rest, f"accepted by {by}")
         for name in FOR_A_PERSON:
@@ -222,22 +227,42 @@ class Reconciler:
         if self._journal.get(key) is not None or (self._baseline is not None and fill.at <= self._baseline):
             return  # known, or part of what was taken as external
         external = dict(self._writer.state.portfolio.external)
-        for asset, amount in moved_by(fill, self._currency).items():
+        moved = moved_by(fill, self._currency)
+        for asset, amount in moved.items():
             external[asset] = external.get(asset, 0) + amount
         text = (
             f"{fill.side} of {fill.quantity} {fill.instrument} at {fill.price}, which the desk did not order"
         )
         record = AccountRecord(key, fill.at, {}, _without_zeros(external), text)
         told = IncidentRecord(
-            record_id("i", fill.at, "external trade", fill.trade_id),
+            record_id("i", fill.at, OTHERS, fill.trade_id),
             fill.at,
-            "external trade",
+            OTHERS,
             text,
-            {"trade_id": fill.trade_id, "client_id": fill.client_id},
+            {"trade_id": fill.trade_id, "client_id": fill.client_id} | _sale(fill, moved, self._currency),
             None,
         )
         await self._writer.write([record, told])
         await self._doubt_the_journal(fill.client_id)
+
+    def _missing(self, look: Look, by: str) -> list[Record]:
+        state, balances = self._writer.state, look.account.balances
+        rest = outside(state.portfolio, balances, self._assets - {self._currency}, self._currency)
+        gone = {asset: -amount for asset, amount in rest.items() if amount < 0}
+        money = balances.get(self._currency, Decimal(0))
+        return missing(state, gone, money, self._currency, self._sold(), by, look.told)
+
+    def _sold(self) -> dict[str, Sold]:
+        """What others sold since the whole account was last taken as it is, by asset."""
+        sold: dict[str, Sold] = {}
+        found = self._journal.find(kind="incident", since=self._baseline, limit=MOST_FILLS)
+        for record in [each.record for each in found]:
+            if isinstance(record, IncidentRecord) and record.name == OTHERS and "sold" in record.details:
+                told = record.details
+                before = sold.get(told["asset"], Sold())
+                quantity, proceeds = Decimal(told["sold"]), Decimal(told["proceeds"])
+                sold[told["asset"]] = Sold(before.quantity + quantity, before.proceeds + proceeds)
+        return sold
 
     async def _doubt_the_journal(self, client_id: str) -> None:
         if is_order_id(client_id):
@@ -303,6 +328,14 @@ class Reconciler:
             if isinstance(stored.record, AccountRecord) and stored.record.balances:
                 return stored.record.at
         return None
+
+
+def _sale(fill: Fill, moved: dict[str, Decimal], currency: str) -> dict[str, str]:
+    """What a sale brought, for whoever must know later whose it was."""
+    if fill.side is not Side.SELL:
+        return {}
+    asset = base_of(fill.instrument)
+    return {"asset": asset, "sold": f"{-moved[asset]:f}", "proceeds": f"{moved[currency]:f}"}
 
 
 def _told(gaps: dict[str, Decimal]) -> str:

@@ -24,7 +24,9 @@ from engine.live.holds import Holds
 from engine.live.orders import OrderManager
 from engine.live.reconcile import MOVING, Reconciler
 from tests.builders import bar, position
-from tests.life import BTC, ETH, HASTY_S, Life, MortalVenue, life, soon
+from tests.life import BTC, CASH, ETH, HASTY_S, PRICES, Life, MortalVenue, life, soon
+
+ZERO = Decimal(0)
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ async def test_j1_a_person_who_trades_by_hand_is_told_and_not_followed(desk: Lif
     assert len(desk.told("external trade")) == 2
     assert desk.held().quantity == Decimal("0.00999")
     assert desk.portfolio.external["BTC"] == Decimal("0.00998")
-    assert desk.holds == {}
+    assert desk.holds == {"account": "the account differs from the books by -500.5 USDT"}, "it was the desk's"
     desk.judged()
 
 
@@ -333,7 +335,7 @@ async def test_c3_what_was_traded_while_the_clock_was_wrong_is_read_all_the_same
         await desk.reconcile(60)
 
     assert len(desk.told("external trade")) == 2
-    assert desk.holds == {}
+    assert desk.holds == {"account": "the account differs from the books by -600 USDT"}
     desk.judged()
 
 
@@ -468,7 +470,7 @@ async def test_a19_trades_of_others_do_not_hide_the_account_that_was_taken_at_th
     await desk.restart()
 
     assert [bool(record.balances) for record in desk.written(AccountRecord)] == [True, False]
-    assert desk.holds == {}
+    assert list(desk.holds) == ["account"], "what they bought was paid with the desk's money"
     desk.judged()
 
 
@@ -499,6 +501,112 @@ async def test_a19_a_hold_shows_the_newest_difference_though_at_most_once_a_minu
         await desk.reconcile(10)
 
     assert desk.told("hold account") == [f"the account differs from the books by +{n} USDT" for n in (2, 8)]
+
+
+# --- what is missing of the desk's ---
+
+
+async def resumed(desk: Life) -> None:
+    """A person has looked, and lets the desk go on; then everything adds up."""
+    await desk.say(CommandKind.KILL)
+    said = [(await desk.say(CommandKind.RESUME)).text for _ in range(2)]
+    for _ in range(2):
+        await desk.reconcile(60)
+    assert desk.holds == {}, said
+    assert desk.engine.writer.state.risk.trading == "active"
+
+
+def there(desk: Life) -> Decimal:
+    """What the account is worth without what is external, which is never negative."""
+    external = desk.portfolio.external
+    assert all(amount > 0 for amount in external.values())
+    prices = {"USDT": Decimal(1), "BTC": Decimal(PRICES[BTC]), "ETH": Decimal(PRICES[ETH])}
+    books = desk.exchange.books
+    return sum(
+        (
+            prices[asset]
+            * (books.free.get(asset, ZERO) + books.locked.get(asset, ZERO) - external.get(asset, ZERO))
+            for asset in prices
+        ),
+        ZERO,
+    )
+
+
+async def test_j1_what_was_sold_by_hand_of_the_desks_ends_its_position_at_what_it_brought(desk: Life) -> None:
+    await desk.buy()
+    desk.exchange.books.vanish(desk.stop().request.client_id, desk.exchange.now_ms())
+    desk.clock.advance(1)
+    desk.exchange.trade_outside("BTCUSDT", "SELL", "0.005", "by-hand")
+    for _ in range(2):
+        await desk.reconcile(60)
+    held = dict(desk.holds)
+    await desk.tend_for(30)
+    await resumed(desk)
+    part = desk.held().quantity
+    desk.exchange.books.vanish(desk.stop().request.client_id, desk.exchange.now_ms())
+    desk.clock.advance(1)
+    desk.exchange.trade_outside("BTCUSDT", "SELL", "0.00499", "by-hand-2")
+    await desk.reconcile()
+    await desk.reconcile()
+    await desk.tend_for(30)
+    await resumed(desk)
+
+    assert held == {"account": "the account differs from the books by -0.005 BTC"}
+    assert part == Decimal("0.00499")
+    assert desk.portfolio.positions == ()
+    assert desk.portfolio.dust == desk.portfolio.external == {}
+    assert abs(desk.portfolio.equity - there(desk)) < Decimal("0.01")
+    assert desk.portfolio.cash > Decimal(CASH) - 5, "what it brought is the desk's"
+
+
+async def test_a19_coins_that_were_taken_out_end_their_position_and_what_they_were_worth_is_gone(
+    desk: Life,
+) -> None:
+    await desk.buy()
+    books = desk.exchange.books
+    books.vanish(desk.stop().request.client_id, desk.exchange.now_ms())
+    books.free["BTC"] = ZERO
+    for _ in range(2):
+        await desk.reconcile(60)
+    await desk.tend_for(30)
+    await resumed(desk)
+
+    (trade,) = desk.written(TradeRecord)
+    assert trade.exit_reason == "external"
+    assert desk.portfolio.positions == ()
+    assert desk.portfolio.external == {}
+    assert abs(desk.portfolio.equity - there(desk)) < Decimal("0.01")
+    assert any("of the desk's cash is gone, accepted by me" in r.reason for r in desk.written(AccountRecord))
+
+
+async def test_a19_money_that_was_taken_out_is_taken_from_the_desks_cash_and_is_no_loss(desk: Life) -> None:
+    desk.exchange.books.free["USDT"] -= Decimal(9000)
+    for _ in range(2):
+        await desk.reconcile(60)
+    await resumed(desk)
+
+    assert desk.portfolio.cash == desk.portfolio.equity == there(desk) == Decimal(1000)
+    assert desk.engine.writer.state.risk.day_equity == Decimal(1000)
+    assert "9000 USDT of the desk's cash is gone, accepted by me" in [
+        r.reason for r in desk.written(AccountRecord)
+    ]
+    desk.judged()
+
+
+async def test_j1_coins_that_were_bought_with_the_desks_money_are_theirs_and_the_money_is_gone(
+    desk: Life,
+) -> None:
+    desk.clock.advance(1)
+    desk.exchange.trade_outside("BTCUSDT", "BUY", "0.02", "by-hand")
+    for _ in range(2):
+        await desk.reconcile(60)
+    held = dict(desk.holds)
+    await resumed(desk)
+
+    assert held["account"].startswith("the account differs from the books by -100")
+    assert desk.portfolio.external == {"BTC": Decimal("0.01998")}
+    assert desk.portfolio.cash == desk.portfolio.equity == there(desk) == Decimal(9000)
+    desk.judged()
 
 
 # --- nobody waits for the account ---
