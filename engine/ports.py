@@ -172,6 +172,9 @@ class Inbox(Protocol):
     def waiting(self) -> tuple[Command, ...]:
         """What nobody has answered yet, oldest first."""
 
+    def take(self, command: Command, at: datetime) -> bool:
+        """Claim it before anything is done about it; False when it was taken back, and then nothing may be done."""
+
     def answer(self, command: Command, outcome: Outcome, at: datetime) -> None:
         """Say what came of it, after it has been carried out and recorded."""
 

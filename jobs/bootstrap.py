@@ -177,8 +177,8 @@ async def assemble(
     repaired = await repair_orders(writer, venue, max(clock.now(), goes_on), settings.venue.answer_s)
     identity = Identity(settings, settings_hash(settings), code_version())
     outage = Outage(writer, orders, clock) if patient else None
-    control = Control(writer, journal, store, orders, clock, identity, reconciler.accept)
-    desk = LiveDesk(writer, control, bus, tender.tend)
+    control = Control(writer, journal, store, orders, clock, identity)
+    desk = LiveDesk(writer, control, bus, tender.tend, reconciler)
     parts = Parts(
         identity=identity,
         writer=writer,

@@ -19,6 +19,9 @@ from engine.store.inbox import SqlInbox
 
 PATIENCE_S = 10.0
 """So long a command waits for the running engine to take it."""
+BEGUN_S = 5.0
+"""So much longer for what came of one that the engine has begun with."""
+BEGUN = "it is being carried out and cannot be taken back; look at /status for what came of it"
 LOOK_EVERY_S = 0.1
 FOR_THE_ENGINE = (CommandKind.CLOSE, CommandKind.ENTER, CommandKind.FLATTEN)
 
@@ -34,6 +37,7 @@ class StoredDesk:
         settings: Settings,
         clock: Clock,
         patience_s: float = PATIENCE_S,
+        begun_s: float = BEGUN_S,
     ) -> None:
         self._journal = journal
         self._store = store
@@ -41,6 +45,7 @@ class StoredDesk:
         self._settings = settings
         self._clock = clock
         self._patience_s = patience_s
+        self._begun_s = begun_s
 
     async def submit(self, command: Command) -> Outcome:
         """Kill and resume by the halt row; what trades is put before the running engine. A flatten halts at least."""
@@ -61,15 +66,27 @@ class StoredDesk:
         return f"the desk is {row.state}"
 
     async def _ask_engine(self, command: Command) -> Outcome | None:
-        """What the engine made of it; None when there is none that answers, and then nothing is left behind."""
+        """What the engine made of it; None when there is none that takes it, and then nothing is left behind."""
         self._inbox.post(command, self._clock.now())
-        until = self._clock.monotonic() + self._patience_s
+        answered = await self._answered(command, self._patience_s)
+        if answered is not None:
+            return answered
+        if self._inbox.withdraw(command):
+            return None
+        return (
+            await self._answered(command, self._begun_s)
+            or self._inbox.outcome(command)
+            or Outcome(True, BEGUN)
+        )
+
+    async def _answered(self, command: Command, within_s: float) -> Outcome | None:
+        until = self._clock.monotonic() + within_s
         while self._clock.monotonic() < until:
             outcome = self._inbox.outcome(command)
             if outcome is not None:
                 return outcome
             await asyncio.sleep(LOOK_EVERY_S)
-        return None if self._inbox.withdraw(command) else self._inbox.outcome(command)
+        return None
 
     def status(self) -> dict[str, Any]:
         """The journal's state, with the halt row's word on whether it trades."""

@@ -1,13 +1,12 @@
 """Commands carried out: the halt row first, then the record, then what the venue must hear of."""
 
-import contextlib
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
-from engine.core.domain.errors import StoreFailed, VenueDown
+from engine.core.domain.errors import StoreFailed
 from engine.core.domain.ids import digest, time36
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import OrderRequest, Side
@@ -18,13 +17,23 @@ from engine.core.risk.breakers import incident_of
 from engine.core.risk.killswitch import next_state, switched
 from engine.core.risk.system import RANK
 from engine.live.breaker import announce
-from engine.live.holds import FOR_A_PERSON
+from engine.live.holds import ACCOUNT, FOR_A_PERSON
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import Clock, HaltRow, Journal, StateStore
 
 KILLS = (CommandKind.KILL, CommandKind.FLATTEN)
 SWITCHES = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.RESUME)
+
+
+class Acceptance(NamedTuple):
+    """Somebody resumed while the account did not add up, and what it was shown to differ by.
+
+    The account has to be asked for, which may take long: not in a turn.
+    """
+
+    by: str
+    shown: str
 
 
 class Control:
@@ -42,17 +51,20 @@ class Control:
         orders: OrderManager,
         clock: Clock,
         identity: Identity,
-        accept: Callable[[str], Awaitable[object]] | None = None,
     ) -> None:
-        """`accept` takes what does not add up in the venue's account as somebody's, by whose word."""
         self._writer = writer
         self._journal = journal
         self._store = store
         self._orders = orders
         self._clock = clock
         self._identity = identity
-        self._accept = accept
+        self.acceptance: Acceptance | None = (
+            None  # what the newest resume says about the account, until it is seen to
+        )
         self._row = store.halt()
+        self._began = (
+            False  # until the row was compared once: then what changed it since is known by its version
+        )
         self._braked: dict[str, HaltRow] = {}  # kills whose row is written and whose turn has not come yet
 
     @property
@@ -98,9 +110,10 @@ class Control:
         row = self._store.halt()
         if row in self._braked.values():
             return False  # the command that wrote it is next in line, and nothing that adds risk leaves until then
+        began, self._began = self._began, True
         if row.state is risk.trading:
             self._row = row
-        elif RANK[row.state] > RANK[risk.trading] and not _resumed(row, before, risk):
+        elif RANK[row.state] > RANK[risk.trading] and not _resumed(row, before, risk, began=began):
             self._row = self._store.set_halt(risk.trading, risk.by, risk.why, self._clock.now())
         else:
             self._row = row
@@ -117,13 +130,12 @@ class Control:
         changed = self._switched(risk, row.state, command, flatten=flatten)
         await self._record(command, True, f"the desk is {row.state}", changed)
         if kind is CommandKind.RESUME:
-            await self._accept_account(row.by)
+            self._accept_account(row.by)
 
-    async def _accept_account(self, by: str) -> None:
+    def _accept_account(self, by: str) -> None:
         """Whoever resumes a desk whose account does not add up has looked at it, and says that the rest is theirs."""
-        if self._accept is not None and any(name in self._writer.state.risk.holds for name in FOR_A_PERSON):
-            with contextlib.suppress(VenueDown):  # then the hold stands, and can be resumed from again
-                await self._accept(by)
+        if any(name in self._writer.state.risk.holds for name in FOR_A_PERSON):
+            self.acceptance = Acceptance(by, self._writer.state.risk.holds.get(ACCOUNT, ""))
 
     async def _finish_breaker(self) -> None:
         """After a crash between the decision that tripped it and the halt row."""
@@ -134,7 +146,7 @@ class Control:
     async def _switch(self, command: Command, braked: HaltRow | None) -> Outcome:
         risk = self._writer.state.risk
         state = next_state(risk.trading, command.kind)
-        self._row = braked or self._change_row(command, state)
+        row = braked or self._change_row(command, state)
         flatten = command.kind is CommandKind.FLATTEN or (
             risk.flatten and command.kind is not CommandKind.RESUME
         )
@@ -145,8 +157,9 @@ class Control:
             if state is TradingState.HALTED:  # the halt stands in its row; what it is for needs no record
                 await self._orders.cancel_unrecorded()
             raise
+        self._row = row  # not before: a row that was not taken over is still news
         if command.kind is CommandKind.RESUME:
-            await self._accept_account(command.by)
+            self._accept_account(command.by)
         cancelled = await self._after_switch(state, command.reason)
         closing = await self._flatten(command) if command.kind is CommandKind.FLATTEN else 0
         return Outcome(True, _with_counts(record.text, cancelled, closing), record.id)
@@ -276,15 +289,16 @@ class Control:
         )
 
 
-def _resumed(row: HaltRow, before: HaltRow, risk: RiskState) -> bool:
+def _resumed(row: HaltRow, before: HaltRow, risk: RiskState, *, began: bool) -> bool:
     """Whether somebody let the desk go on, so that the row now stands above what the journal says.
 
     Nobody did where the row is no later one: a file was removed by hand, the row is another desk's, or it is as old as
-    it was when the desk held itself back, as it does after an overfill.
+    it was when the desk held itself back, as it does after an overfill. At the start nobody remembers what the row was
+    before, and its time decides; once `began`, its version alone.
     """
     if not row.version or row.version < before.version:
         return False
-    return row.version > before.version or risk.since is None or row.since >= risk.since
+    return row.version > before.version or (not began and (risk.since is None or row.since >= risk.since))
 
 
 SAID = {

@@ -30,6 +30,11 @@ class Holds:
         if name not in self._writer.state.risk.holds:
             await self._record(name, why, self._writer.state.risk.holds | {name: why})
 
+    async def renew(self, name: str, why: str) -> None:
+        """Hold for this reason, whatever the one before."""
+        if self._writer.state.risk.holds.get(name) != why:
+            await self._record(name, why, self._writer.state.risk.holds | {name: why})
+
     async def lift(self, name: str) -> None:
         """Let go; nothing to do when it does not stand."""
         holds = self._writer.state.risk.holds

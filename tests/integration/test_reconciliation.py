@@ -5,7 +5,7 @@ The names are rows of the failure catalogue; each ends with the judgement by the
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,12 +18,15 @@ from engine.core.domain.commands import CommandKind
 from engine.core.domain.errors import Refused, VenueDown
 from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.records import AccountRecord, CycleRecord, OrderRecord, TradeRecord
+from engine.core.domain.risk import TradingState
 from engine.core.domain.venue import Account
 from engine.live.holds import Holds
 from engine.live.orders import OrderManager
-from engine.live.reconcile import Reconciler
+from engine.live.reconcile import MOVING, Reconciler
 from tests.builders import bar, position
-from tests.life import BTC, ETH, HASTY_S, Life, MortalVenue, life
+from tests.life import BTC, CASH, ETH, HASTY_S, PRICES, Life, MortalVenue, life, soon
+
+ZERO = Decimal(0)
 
 
 @pytest.fixture
@@ -126,7 +129,7 @@ async def test_a19_what_is_ours_and_on_its_way_is_not_accepted_as_somebodys(desk
     for _ in range(2):
         await desk.reconcile(60)
     await desk.say(CommandKind.KILL)
-    assert await desk.engine.reconciler.accept("me")
+    assert await desk.engine.reconciler.accept("me") == ""
     await desk.say(CommandKind.RESUME)
     await desk.say(CommandKind.RESUME)
     desk.exchange.fault("POST order", when="after", answer="reset", hide_s=10.0)
@@ -135,7 +138,7 @@ async def test_a19_what_is_ours_and_on_its_way_is_not_accepted_as_somebodys(desk
     await desk.tend_for(12)
     late = await desk.engine.reconciler.accept("me")
 
-    assert (early, late) == (False, True)
+    assert (early, late) == (MOVING, "")
     assert desk.portfolio.external == {"USDT": Decimal(500)}
     desk.judged()
 
@@ -151,7 +154,7 @@ async def test_j1_a_person_who_trades_by_hand_is_told_and_not_followed(desk: Lif
     assert len(desk.told("external trade")) == 2
     assert desk.held().quantity == Decimal("0.00999")
     assert desk.portfolio.external["BTC"] == Decimal("0.00998")
-    assert desk.holds == {}
+    assert desk.holds == {"account": "the account differs from the books by -500.5 USDT"}, "it was the desk's"
     desk.judged()
 
 
@@ -332,7 +335,7 @@ async def test_c3_what_was_traded_while_the_clock_was_wrong_is_read_all_the_same
         await desk.reconcile(60)
 
     assert len(desk.told("external trade")) == 2
-    assert desk.holds == {}
+    assert desk.holds == {"account": "the account differs from the books by -600 USDT"}
     desk.judged()
 
 
@@ -467,6 +470,176 @@ async def test_a19_trades_of_others_do_not_hide_the_account_that_was_taken_at_th
     await desk.restart()
 
     assert [bool(record.balances) for record in desk.written(AccountRecord)] == [True, False]
+    assert list(desk.holds) == ["account"], "what they bought was paid with the desk's money"
+    desk.judged()
+
+
+async def test_a19_a_difference_that_grew_is_shown_and_a_resume_accepts_only_what_was_shown(
+    desk: Life,
+) -> None:
+    desk.exchange.books.free["USDT"] += Decimal(500)
+    for _ in range(2):
+        await desk.reconcile(60)
+    await desk.say(CommandKind.KILL)
+    desk.exchange.books.free["USDT"] += Decimal(7000)
+    outcome = await desk.say(CommandKind.RESUME)
+    held = dict(desk.holds)
+    again = await desk.say(CommandKind.RESUME)
+
+    assert outcome.text.endswith("; the difference has changed to +7500 USDT: look and resume again")
+    assert held == {"account": "the account differs from the books by +7500 USDT"}
+    assert again.text.startswith("active")
+    assert "changed" not in again.text
+    assert desk.holds == {}
+    assert desk.portfolio.external == {"USDT": Decimal(7500)}
+    desk.judged()
+
+
+async def test_a19_a_hold_shows_the_newest_difference_though_at_most_once_a_minute(desk: Life) -> None:
+    for _ in range(13):
+        desk.exchange.books.free["USDT"] += Decimal(1)
+        await desk.reconcile(10)
+
+    assert desk.told("hold account") == [f"the account differs from the books by +{n} USDT" for n in (2, 8)]
+
+
+# --- what is missing of the desk's ---
+
+
+async def resumed(desk: Life) -> None:
+    """A person has looked, and lets the desk go on; then everything adds up."""
+    await desk.say(CommandKind.KILL)
+    said = [(await desk.say(CommandKind.RESUME)).text for _ in range(2)]
+    for _ in range(2):
+        await desk.reconcile(60)
+    assert desk.holds == {}, said
+    assert desk.engine.writer.state.risk.trading == "active"
+
+
+def there(desk: Life) -> Decimal:
+    """What the account is worth without what is external, which is never negative."""
+    external = desk.portfolio.external
+    assert all(amount > 0 for amount in external.values())
+    prices = {"USDT": Decimal(1), "BTC": Decimal(PRICES[BTC]), "ETH": Decimal(PRICES[ETH])}
+    books = desk.exchange.books
+    return sum(
+        (
+            prices[asset]
+            * (books.free.get(asset, ZERO) + books.locked.get(asset, ZERO) - external.get(asset, ZERO))
+            for asset in prices
+        ),
+        ZERO,
+    )
+
+
+async def test_j1_what_was_sold_by_hand_of_the_desks_ends_its_position_at_what_it_brought(desk: Life) -> None:
+    await desk.buy()
+    desk.exchange.books.vanish(desk.stop().request.client_id, desk.exchange.now_ms())
+    desk.clock.advance(1)
+    desk.exchange.trade_outside("BTCUSDT", "SELL", "0.005", "by-hand")
+    for _ in range(2):
+        await desk.reconcile(60)
+    held = dict(desk.holds)
+    await desk.tend_for(30)
+    await resumed(desk)
+    part = desk.held().quantity
+    desk.exchange.books.vanish(desk.stop().request.client_id, desk.exchange.now_ms())
+    desk.clock.advance(1)
+    desk.exchange.trade_outside("BTCUSDT", "SELL", "0.00499", "by-hand-2")
+    await desk.reconcile()
+    await desk.reconcile()
+    await desk.tend_for(30)
+    await resumed(desk)
+
+    assert held == {"account": "the account differs from the books by -0.005 BTC"}
+    assert part == Decimal("0.00499")
+    assert desk.portfolio.positions == ()
+    assert desk.portfolio.dust == desk.portfolio.external == {}
+    assert abs(desk.portfolio.equity - there(desk)) < Decimal("0.01")
+    assert desk.portfolio.cash > Decimal(CASH) - 5, "what it brought is the desk's"
+
+
+async def test_a19_coins_that_were_taken_out_end_their_position_and_what_they_were_worth_is_gone(
+    desk: Life,
+) -> None:
+    await desk.buy()
+    books = desk.exchange.books
+    books.vanish(desk.stop().request.client_id, desk.exchange.now_ms())
+    books.free["BTC"] = ZERO
+    for _ in range(2):
+        await desk.reconcile(60)
+    await desk.tend_for(30)
+    await resumed(desk)
+
+    (trade,) = desk.written(TradeRecord)
+    assert trade.exit_reason == "external"
+    assert desk.portfolio.positions == ()
+    assert desk.portfolio.external == {}
+    assert abs(desk.portfolio.equity - there(desk)) < Decimal("0.01")
+    assert any("of the desk's cash is gone, accepted by me" in r.reason for r in desk.written(AccountRecord))
+
+
+async def test_a19_money_that_was_taken_out_is_taken_from_the_desks_cash_and_is_no_loss(desk: Life) -> None:
+    desk.exchange.books.free["USDT"] -= Decimal(9000)
+    for _ in range(2):
+        await desk.reconcile(60)
+    await resumed(desk)
+
+    assert desk.portfolio.cash == desk.portfolio.equity == there(desk) == Decimal(1000)
+    assert desk.engine.writer.state.risk.day_equity == Decimal(1000)
+    assert "9000 USDT of the desk's cash is gone, accepted by me" in [
+        r.reason for r in desk.written(AccountRecord)
+    ]
+    desk.judged()
+
+
+async def test_j1_coins_that_were_bought_with_the_desks_money_are_theirs_and_the_money_is_gone(
+    desk: Life,
+) -> None:
+    desk.clock.advance(1)
+    desk.exchange.trade_outside("BTCUSDT", "BUY", "0.02", "by-hand")
+    for _ in range(2):
+        await desk.reconcile(60)
+    held = dict(desk.holds)
+    await resumed(desk)
+
+    assert held["account"].startswith("the account differs from the books by -100")
+    assert desk.portfolio.external == {"BTC": Decimal("0.01998")}
+    assert desk.portfolio.cash == desk.portfolio.equity == there(desk) == Decimal(9000)
+    desk.judged()
+
+
+# --- nobody waits for the account ---
+
+
+async def while_the_account_is_asked_for(desk: Life, work: Awaitable[Any], meanwhile: Awaitable[Any]) -> None:
+    """Begin the work; once it waits for the account do the other to its end; then the account is told."""
+    inner, asked, told = desk.venue.account, asyncio.Event(), asyncio.Event()
+
+    async def slowly(since: datetime) -> Account:
+        account = await inner(since)
+        asked.set()
+        await told.wait()
+        return account
+
+    desk.venue.account = slowly  # type: ignore[method-assign]
+    begun = soon(work)
+    await asked.wait()
+    await meanwhile
+    told.set()
+    await begun
+    desk.venue.account = inner  # type: ignore[method-assign]
+
+
+async def test_b8_a_flatten_does_not_wait_for_an_account_that_is_being_told(desk: Life) -> None:
+    await desk.buy()
+    await while_the_account_is_asked_for(desk, desk.reconcile(60), desk.say(CommandKind.FLATTEN))
+    await desk.tend_for(4)
+
+    assert desk.portfolio.positions == ()
+    assert desk.holds == {}, "an account of before the exit says nothing about the books after it"
+    for _ in range(2):
+        await desk.reconcile(60)
     assert desk.holds == {}
     desk.judged()
 
@@ -530,3 +703,41 @@ async def test_a_key_that_turns_out_to_be_refused_late_ends_the_desk(desk: Life)
 
     with pytest.raises(Refused):
         await desk.engine.keeper.begin(refused)
+
+
+async def test_b8_what_an_old_look_tells_of_our_executions_is_booked_all_the_same(desk: Life) -> None:
+    desk.exchange.fault("POST order", when="after", answer="reset")
+    desk.exchange.fault("GET order", when="before", answer="error", status=503)
+    await desk.buy()
+    desk.clock.advance(1)
+    await while_the_account_is_asked_for(desk, desk.reconcile(), desk.look_at_market_again())
+
+    assert len(desk.fills()) == 1
+    await desk.tend(2)
+    desk.judged()
+
+
+async def test_b8_a_kill_after_a_resume_does_not_wait_for_the_account_and_stands(desk: Life) -> None:
+    desk.exchange.books.free["USDT"] += Decimal(500)
+    for _ in range(2):
+        await desk.reconcile(60)
+    await desk.say(CommandKind.KILL)
+    await while_the_account_is_asked_for(desk, desk.say(CommandKind.RESUME), desk.say(CommandKind.FLATTEN))
+
+    assert desk.engine.writer.state.risk.trading == desk.store.halt().state == "halted"
+    assert desk.holds == {}, "it was told again, and accepted by the same word"
+    desk.judged()
+
+
+async def test_a19_a_resume_from_elsewhere_accepts_as_well(desk: Life) -> None:
+    desk.exchange.books.free["USDT"] += Decimal(500)
+    for _ in range(2):
+        await desk.reconcile(60)
+    await desk.say(CommandKind.KILL)
+    desk.store.set_halt(TradingState.REDUCING, "ops", "looked at it", desk.clock.now())
+    await desk.tend()
+    await desk.engine.keeper.accept()
+
+    assert desk.holds == {}
+    assert desk.written(AccountRecord)[-1].reason == "accepted by ops"
+    desk.judged()

@@ -19,7 +19,7 @@ from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Submission
 from engine.core.domain.records import CommandRecord, CycleRecord, Record
 from engine.core.domain.risk import RiskState, TradingState
-from engine.core.domain.venue import Account, Sighting
+from engine.core.domain.venue import Sighting
 from engine.core.execution import protect
 from engine.core.execution.account import outside
 from engine.core.execution.protect import Act, Scene, Step
@@ -29,7 +29,7 @@ from engine.core.risk.system import system_checks
 from engine.live import control, orders, reconcile, recover, tend
 from engine.live.control import Control
 from engine.live.orders import OrderManager
-from engine.live.reconcile import Reconciler
+from engine.live.reconcile import Look, Reconciler
 from engine.live.supervise import Keeper
 from engine.live.tend import Tender
 from engine.live.writer import Writer
@@ -202,11 +202,11 @@ def _nobody_reads_the_executions(stack: ExitStack) -> None:
 
 
 def _accepts_what_is_moving(stack: ExitStack) -> None:
-    async def blind(self: Reconciler, by: str) -> bool:
-        account: Account = await self._account()
-        rest = outside(self._writer.state.portfolio, account.balances, self._assets, self._currency)
-        await self._adopt(account, rest, f"accepted by {by}")
-        return True
+    async def blind(self: Reconciler, by: str, look: Look | None = None, shown: str | None = None) -> str:
+        look = look or await self.look()
+        rest = outside(self._writer.state.portfolio, look.account.balances, self._assets, self._currency)
+        await self._adopt(look, rest, f"accepted by {by}")
+        return ""
 
     _instead(stack, Reconciler, "accept", blind)
 

@@ -169,7 +169,7 @@ class People:
 
         async def accept() -> bool:
             async with engine.desk.turn:
-                return await engine.reconciler.accept("me")
+                return not await engine.reconciler.accept("me")
 
         task = asyncio.get_running_loop().create_task(accept(), context=life.context.copy())
         await either(task, life.gone)

@@ -5,6 +5,7 @@ records after it are enough to stand where the desk stood: each cycle is a snaps
 """
 
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 from msgspec.structs import replace
@@ -54,12 +55,31 @@ def apply(state: DeskState, record: Record) -> DeskState:
         portfolio = write_off(state.portfolio, record) if record.dust else state.portfolio
         return replace(state, portfolio=portfolio, risk=count_trade(state.risk, record))
     if isinstance(record, AccountRecord):
-        return replace(state, portfolio=replace(state.portfolio, external=record.external))
+        return _after_account(state, record)
     if isinstance(record, CommandRecord):
         state = replace(state, portfolio=place_orders(state.portfolio, record.orders))
     if isinstance(record, CommandRecord | IncidentRecord) and record.risk is not None:
         return replace(state, risk=record.risk)
     return state
+
+
+def _after_account(state: DeskState, record: AccountRecord) -> DeskState:
+    """Money that was taken out is no loss of trading: what losses are counted from moves with it."""
+    portfolio, risk = replace(state.portfolio, external=record.external), state.risk
+    if record.cash:
+        portfolio = replace(portfolio, cash=portfolio.cash + record.cash)
+        moved = {
+            name: max(getattr(risk, name) + record.cash, Decimal(0))
+            for name in ("last_equity", "day_equity", "high_water")
+            if getattr(risk, name)
+        }
+        risk = replace(risk, **moved)
+    if record.dust:
+        dust = portfolio.dust | {
+            name: portfolio.dust.get(name, Decimal(0)) + much for name, much in record.dust.items()
+        }
+        portfolio = replace(portfolio, dust={name: much for name, much in dust.items() if much})
+    return replace(state, portfolio=portfolio, risk=risk)
 
 
 def settle(state: DeskState, fill: Fill) -> tuple[FillRecord, TradeRecord | None]:

@@ -54,7 +54,7 @@ def sighted(
         add([order_record(request, OrderStatus.ACCEPTED, at, "found at the venue", seen.venue_id)])
     for fill in fills.values():
         if fill.trade_id not in booked:
-            add(_booked(state, request, fill, filled))
+            add(_booked(state, request, fill, filled, at))
             filled += fill.quantity + fill.withheld
     known = state.portfolio.order(request.client_id)
     if known is not None and not seen.status.open:
@@ -62,7 +62,9 @@ def sighted(
     return state, records
 
 
-def _booked(state: DeskState, request: OrderRequest, fill: Fill, before: Decimal) -> list[Record]:
+def _booked(
+    state: DeskState, request: OrderRequest, fill: Fill, before: Decimal, at: datetime
+) -> list[Record]:
     """The records of one execution at a venue, of an order that had filled `before`, whether it is open or over.
 
     A market order's is measured against the last close seen.
@@ -75,16 +77,17 @@ def _booked(state: DeskState, request: OrderRequest, fill: Fill, before: Decimal
     position, total = state.portfolio.position(fill.instrument), before + fill.quantity + fill.withheld
     held = abs(position.quantity) if position is not None and position.side is not fill.side else Decimal(0)
     if total > request.quantity:
-        records.append(_overfill(state, fill, f"{total.normalize():f} of {request.quantity}"))
+        records.append(_overfill(state, fill, f"{total.normalize():f} of {request.quantity}", at))
     elif request.reduce_only and fill.quantity > held:
-        records.append(_overfill(state, fill, f"{fill.quantity.normalize():f} of {held} held"))
+        records.append(_overfill(state, fill, f"{fill.quantity.normalize():f} of {held} held", at))
     return records
 
 
-def _overfill(state: DeskState, fill: Fill, how: str) -> IncidentRecord:
+def _overfill(state: DeskState, fill: Fill, how: str, at: datetime) -> IncidentRecord:
+    """The desk reduces from when it learned of it, `at` by its own clock: a resume before that was not about this."""
     text = f"{fill.instrument}: the venue filled {how}"
     reducing = replace(
-        state.risk, trading=TradingState.REDUCING, since=fill.at, by="overfill", why=text, flatten=False
+        state.risk, trading=TradingState.REDUCING, since=at, by="overfill", why=text, flatten=False
     )
     return IncidentRecord(
         id=record_id("i", fill.at, "overfill", fill.trade_id),

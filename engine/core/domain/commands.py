@@ -44,6 +44,8 @@ class Command(msgspec.Struct, frozen=True):
         for name, value in (("quantity", self.quantity), ("amount", self.amount)):
             if not value.is_finite() or not 0 <= value <= MOST:
                 raise BadQuestion(f"{name} must be a number from 0 to {MOST:f}, was {value}")
+        if self.at is not None and self.at.tzinfo is None:
+            raise BadQuestion(f"at must be timezone-aware, was {self.at}")
 
 
 class Outcome(msgspec.Struct, frozen=True):

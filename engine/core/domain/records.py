@@ -318,13 +318,18 @@ class AnswerRecord(msgspec.Struct, frozen=True, gc=False, tag="answer"):
 
 
 class AccountRecord(msgspec.Struct, frozen=True, gc=False, tag="account"):
-    """What the venue's account holds beside what is ours, by asset, as of now, and why it is taken as such."""
+    """What the venue's account holds beside what is ours, by asset, as of now, and why it is taken as such.
+
+    `cash` and `dust` (by instrument) are what of ours changed by it, without an order of ours: negative, it is gone.
+    """
 
     id: str
     at: datetime
     balances: dict[str, Decimal]
     external: dict[str, Decimal]
     reason: str
+    cash: Decimal = Decimal(0)
+    dust: dict[str, Decimal] = {}
 
 
 class IncidentRecord(msgspec.Struct, frozen=True, gc=False, tag="incident"):

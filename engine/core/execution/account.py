@@ -2,7 +2,7 @@
 
 An account may hold more than is the desk's: what was there at the first start, and what is moved from outside later.
 That part is `external`, and it is a record whenever it is taken as such. What is neither in the books nor external is a
-difference, and a difference that stays stops new entries until somebody has looked.
+difference, and so is what others took of the desk's. One that stays stops new entries until somebody has looked.
 """
 
 from collections.abc import Mapping
@@ -50,11 +50,14 @@ def outside(
 def differences(
     portfolio: Portfolio, balances: Mapping[str, Decimal], assets: set[str], currency: str
 ) -> dict[str, Decimal]:
-    """By asset, how much more (or less) there is than the books and what is known to be external explain."""
+    """By asset, how much more (or less) there is than the books and what is known to be external explain.
+
+    Less than nothing cannot be somebody else's: what others took of the desk's is a difference, told or not.
+    """
     found = {}
     rest = outside(portfolio, balances, assets, currency)
     for asset in sorted(assets):
-        gap = rest.get(asset, ZERO) - portfolio.external.get(asset, ZERO)
+        gap = rest.get(asset, ZERO) - max(portfolio.external.get(asset, ZERO), ZERO)
         if abs(gap) > (MONEY_TOLERANCE if asset == currency else TOLERANCE):
             found[asset] = gap
     return found

@@ -171,6 +171,28 @@ async def test_what_trades_is_put_before_the_running_engine_and_its_answer_is_to
         each.close()
 
 
+async def test_what_the_engine_has_begun_with_is_not_taken_back_and_the_console_says_so(home: Path) -> None:
+    journal = SqlJournal(home / "desk.sqlite3", read_only=True)
+    store = SqlStateStore(home / "desk.sqlite3")
+    inbox, engine = (SqlInbox(home / "desk.sqlite3", SETTINGS.desk.name) for _ in range(2))
+    desk = StoredDesk(journal, store, inbox, SETTINGS, WallClock(), patience_s=0.3, begun_s=0.3)
+    enter = Command(CommandKind.ENTER, "me", "console", "k-1", "SP500")
+
+    asked = asyncio.create_task(desk.submit(enter))
+    await asyncio.sleep(0)
+    taken = engine.take(enter, NOW)
+
+    assert taken
+    assert (await asked).text.startswith("it is being carried out and cannot be taken back")
+    assert engine.waiting() == (enter,), "one that was begun before a crash is handled again"
+    assert engine.take(enter, NOW)
+    engine.answer(enter, Outcome(True, "bought", "cmd-1"), NOW)
+    assert await desk.submit(enter) == Outcome(True, "bought", "cmd-1")
+    assert not engine.take(enter, NOW), "what was answered is over"
+    for each in (inbox, engine, store, journal):
+        each.close()
+
+
 async def test_a_stored_desk_shows_a_halt_of_the_journal(home: Path) -> None:
     journal = SqlJournal(home / "desk.sqlite3")
     journal.append_sync(

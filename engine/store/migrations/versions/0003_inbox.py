@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("command", sa.LargeBinary(), nullable=False),
+        sa.Column("taken", sa.BigInteger(), nullable=True),
         sa.Column("outcome", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("desk", "source", "key", name=op.f("pk_inbox")),
     )
