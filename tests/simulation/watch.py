@@ -1,15 +1,18 @@
 """The checks: while the world goes on, at every send and every record; and at its end, against the exchange's truth."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from engine.core.accounting.fold import DeskState, apply
+from engine.core.accounting.missing import EXTERNAL
 from engine.core.domain.commands import CommandKind
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import OrderRequest, OrderStatus, Side
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import (
+    AccountRecord,
     CommandRecord,
     CycleRecord,
     FillRecord,
@@ -19,7 +22,7 @@ from engine.core.domain.records import (
     encode,
 )
 from engine.core.domain.risk import TradingState
-from engine.core.execution.account import ours
+from engine.core.execution.account import base_of, ours
 from engine.live.recover import rebuild
 from engine.ports import StoredRecord
 from tests.simulation.exchange import MONEY, is_ours
@@ -226,6 +229,20 @@ class Watch:
             world.report("I2", "the desk stands elsewhere than its journal")
         return state
 
+    def _accepted(self) -> dict[str, Decimal]:
+        """What of the desk's was gone and left its books by a person's word: it is not owed to it any more."""
+        less: dict[str, Decimal] = defaultdict(Decimal)
+        for record in [stored.record for stored in self._world.disk.records]:
+            if isinstance(record, AccountRecord):
+                less[MONEY] += record.cash
+                for name, much in record.dust.items():
+                    less[base_of(name)] += much
+            elif isinstance(record, FillRecord) and record.fill.reason == EXTERNAL:
+                fill = record.fill
+                less[base_of(fill.instrument)] -= fill.quantity
+                less[MONEY] += fill.quantity * fill.price
+        return less
+
     def _planned(self, state: DeskState, record: FillRecord) -> None:
         """What the desk bought it bought with a plan: a stop, a target and a last bar."""
         position = state.portfolio.position(record.fill.instrument)
@@ -238,6 +255,8 @@ class Watch:
             self._world.report("I3", f"{missing} of {mine[missing].client_id} was never booked")
         for known, record in self.fills.items():
             trade, fill = mine.get(known), record.fill
+            if fill.reason == EXTERNAL:
+                continue  # what somebody else sold of the desk's
             if trade is None:
                 self._world.report("I3", f"{known} was booked and never happened")
             elif (fill.quantity, fill.price, fill.fee) != (trade.net, trade.price, trade.fee):
@@ -262,12 +281,13 @@ class Watch:
     def _amounts(self, state: DeskState) -> None:
         """Asset by asset: what the desk says is its own must be what is not somebody else's."""
         exchange, portfolio = self._world.exchange, state.portfolio
-        mine = ours(portfolio, MONEY)
+        mine, less = ours(portfolio, MONEY), self._accepted()
         for asset, balance in exchange.balances.items():
-            gap = balance - exchange.theirs[asset] - mine.get(asset, Decimal(0))
+            theirs = exchange.theirs[asset] - less[asset]
+            gap = balance - theirs - mine.get(asset, Decimal(0))
             if abs(gap) > EXACT:
                 self._world.report("I2", f"the account has {gap:+f} {asset} beside the ledger")
-            other = exchange.theirs[asset] - portfolio.external.get(asset, Decimal(0))
+            other = theirs - portfolio.external.get(asset, Decimal(0))
             if abs(other) > Decimal("0.02") and not self._holds and self._world.with_people:
                 self._world.report("I2", f"{other:+f} {asset} from outside is not in the books")
 
@@ -285,7 +305,9 @@ class Watch:
 
     def _sums(self, state: DeskState) -> None:
         """What the trades earned, and what is still open, is what cash has gained."""
-        gained = state.portfolio.cash - self._world.settings.desk.cash
+        records = [stored.record for stored in self._world.disk.records]
+        moved = sum((record.cash for record in records if isinstance(record, AccountRecord)), Decimal(0))
+        gained = state.portfolio.cash - self._world.settings.desk.cash - moved
         closed = sum((trade.net for trade in self._trades_closed), Decimal(0))
         still = sum(
             (p.realised - p.side.sign * p.entered_value - p.fees for p in state.portfolio.positions),

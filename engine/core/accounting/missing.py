@@ -84,10 +84,11 @@ def missing(
 
 def _sale(position: Position, quantity: Decimal, worth: Decimal, at: datetime) -> Fill:
     """What somebody else sold of a position, as if the desk had: the fees are in what it was worth."""
+    key = f"{EXTERNAL}-{digest(position.trade, at.isoformat())}"
     price = (worth / quantity).quantize(_CENT, ROUND_DOWN)
     return Fill(
-        trade_id=EXTERNAL,
-        client_id=f"{EXTERNAL}-{digest(position.trade, at.isoformat())}",
+        trade_id=key,
+        client_id=key,
         decision=position.entry_decision,
         instrument=position.instrument,
         side=position.side.opposite,

@@ -10,6 +10,7 @@ stop that vanishes at the venue is placed again like one that was never there.
     an exit is on its way       nothing
     halted and flattening, target or stop reached, or protection refused too often       an exit is made
     less covered than held      a stop is sent for the difference
+    more covered than held      a stop is cancelled; the next look covers what it left open
     too little left to sell     it is written off
 """
 
@@ -181,7 +182,9 @@ def _cover(scene: Scene, mine: list[Order], position: Position, sellable: Decima
         (o.remaining for o in stops if _counts(o, scene) and o.status is not OrderStatus.INTENT), Decimal(0)
     )
     missing = whole_lots(scene.instrument, sellable - covered)
-    if missing <= 0:
+    if missing < 0:  # somebody else sold of it: both stops would fill, and the second with what is not ours
+        return _each(Act.CANCEL, stops, RESTING, "more was protected than is held")[-1:]
+    if not missing:
         return []
     planned = next((o.request for o in stops if o.status is OrderStatus.INTENT), None)
     if planned is not None:

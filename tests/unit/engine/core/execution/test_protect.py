@@ -123,6 +123,15 @@ def test_a_difference_too_small_for_an_order_is_let_be() -> None:
     assert steps(portfolio(cheap, orders=(stop(),)), price="100") == []
 
 
+def test_where_more_is_protected_than_is_held_a_stop_goes() -> None:
+    """Somebody sold of the position by hand: both stops would fill, the second with what is not the desk's."""
+    first, second = stop(quantity="1.5"), resting("s1", SELL, "1", STOP, "90")
+
+    assert told(steps(portfolio(HELD, orders=(first, second)))) == [("cancel", "s1", "1")]
+    assert told(steps(portfolio(HELD, orders=(first,)))) == [("send", "s1", "0.5")]
+    assert steps(portfolio(HELD, orders=(stop(UNKNOWN, "2.5"),))) == []
+
+
 def test_a_stop_without_a_trace_counts_no_more_where_a_second_can_do_no_harm() -> None:
     lost = stop(UNKNOWN)
 
