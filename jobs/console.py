@@ -10,7 +10,7 @@ import msgspec
 
 from bot.app import Bot
 from bot.chat.console import ConsoleChat
-from bot.chat.port import Message
+from bot.chat.port import Chat, Message
 from bot.people import CONSOLE
 from bot.render import state_now
 from configs.schema.settings import Settings
@@ -65,13 +65,14 @@ def bot_over(
     settings: Settings,
     clock: Clock,
     remember: Callable[[Record], Awaitable[object]] | None = None,
+    chat: Chat | None = None,
 ) -> Bot:
     """The console bot over any desk. `remember` keeps questions and answers, where the journal is ours to write."""
 
     async def report(day: str) -> str:
         return "\n".join(build(journal, day or last_day(journal) or "never", settings.desk.cash).lines)
 
-    return Bot(ConsoleChat(_session()), desk, journal, report, clock.now, remember=remember)
+    return Bot(chat or ConsoleChat(_session()), desk, journal, report, clock.now, remember=remember)
 
 
 def _over_store(home: Home, settings: Settings, use: Callable[[Bot], Awaitable[Any]]) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from bot.app import Bot
+from bot.chat.log import LogChat
 from configs.schema.settings import Settings
 from configs.secrets import load_keys
 from engine.core.domain.errors import BadInput, BadSettings, Refused, VenueDown
@@ -108,11 +109,15 @@ async def run_live(
                 await engine.keeper.begin(market.admit)
                 if UNREAD in engine.writer.state.risk.holds:
                     say(f"nothing new is opened: {engine.writer.state.risk.holds[UNREAD]}")
-            talk = (
-                bot_over(engine.desk, engine.journal, market.settings, clock, remember(engine))
-                if chat
-                else None
+            talk = bot_over(
+                engine.desk,
+                engine.journal,
+                market.settings,
+                clock,
+                remember(engine),
+                None if chat else LogChat(),
             )
+            await engine.keeper.adopt_halt()
             say(f"the desk is up: {engine.desk.status()['state']}, orders go to {_where(market)}")
             port = settings.monitoring.health_port
             async with serve(port, engine.desk.status, lambda: engine.keeper.worst_lag_s):

@@ -63,9 +63,9 @@ class Keeper:
         self._clock = clock
         self._unread = 0
         self._began = clock.now()
-        self._admit: Callable[[], Awaitable[None]] | None = (
-            None  # what the first look begins with, while it is due
-        )
+        self._admit: Callable[[], Awaitable[None]] | None = None
+        """What the first look begins with, while it is due."""
+        self._first: asyncio.Task[None] | None = None
         self.worst_lag_s = 0.0
 
     def tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
@@ -128,11 +128,28 @@ class Keeper:
         """
         self._admit = admit
         await self.begin_again()
+        if not self._first_look_is_over() and UNREAD not in self._writer.state.risk.holds:
+            async with self._desk.turn:
+                await self._holds.set(UNREAD, "the account is being read for the first time since the start")
+
+    def _first_look_is_over(self) -> bool:
+        return self._admit is None
 
     async def begin_again(self) -> None:
-        """Until it has succeeded once. Nobody's turn is held while the venue is asked."""
-        if self._admit is None:
-            return
+        """Until it has succeeded once; what it refuses ends the desk.
+
+        It is waited for only so long: then it goes on by itself, and neither stops nor a flatten wait for it.
+        """
+        if not self._first_look_is_over() and (self._first is None or self._first.done()):
+            self._first = asyncio.create_task(self._first_look(), name="the first look")
+        if self._first is not None:
+            await asyncio.wait({self._first}, timeout=AGAIN_S)
+            if self._first.done():
+                self._first.result()
+
+    async def _first_look(self) -> None:
+        """Nobody's turn is held while the venue is asked."""
+        assert self._admit is not None, "there is something to begin"
         try:
             await self._admit()
             look = await self._reconciler.look()
@@ -143,6 +160,11 @@ class Keeper:
         except VenueDown as error:
             async with self._desk.turn:
                 await self._holds.set(UNREAD, f"the account has not been read since the start: {error}")
+
+    async def adopt_halt(self) -> None:
+        """Take over a halt from elsewhere."""
+        async with self._desk.turn:
+            await self._control.adopt_row()
 
     async def reconcile(self) -> None:
         """The account against the books; not being able to compare is a reason to open nothing new."""
