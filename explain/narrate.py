@@ -308,6 +308,9 @@ def _first(cycle: CycleRecord, place: int) -> Claim:
     anchors = {"cycle": _on(cycle), "check": _check(cycle, place)}
     if name == "order size" and (step := _last_word(cycle)) is not None:
         return Claim("first_size", anchors | {"step": step})
+    if name == "holds" and cycle.risk.holds:
+        hold = Anchor(cycle.id, f"risk.holds[{next(iter(cycle.risk.holds))}]")
+        return Claim("first_holds", anchors | {"hold": hold})
     return Claim(_FIRST.get(name, "first"), anchors)
 
 

@@ -28,6 +28,7 @@ ROLES: dict[str, tuple[str, str]] = {
     "fill": ("fill", ""),
     "trade": ("trade", ""),
     "part": ("trade", r"attribution\[[^\]]+\]"),
+    "hold": ("cycle", r"risk\.holds\[[^\]]+\]"),
     "command": ("command", ""),
     "incident": ("incident", ""),
     "start": ("start", ""),
@@ -52,6 +53,7 @@ INSIDE = {
     "position": "cycle",
     "mark": "cycle",
     "part": "trade",
+    "hold": "cycle",
 }
 
 
@@ -272,6 +274,10 @@ TABLE: dict[str, Sentence] = {
         "First against it: {check.name:name}. The desk was {cycle.result.risk.trading:name}, by"
         " {cycle.result.risk.by:words}: {cycle.result.risk.why:quoted}.",
         lambda o: _first_failed(o) and o.check.name == "trading state",
+    ),
+    "first_holds": Sentence(
+        "First against it: {check.name:name}. The desk opened nothing new: {hold:words}.",
+        lambda o: _first_failed(o) and o.check.name == "holds" and o.hold in o.cycle.risk.holds.values(),
     ),
     "data_said": Sentence("The data check said: {issue.text:words}."),
     "also": Sentence("Also against it: "),

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.core.domain.order import OrderStatus, Side
-from engine.core.domain.records import Record
+from engine.core.domain.records import CycleRecord, Record, Wish
 from engine.core.domain.risk import Size, SizingStep, at_least
 from engine.core.domain.signal import Signal
+from engine.core.pipeline import decide
 from explain.claims import Figure, Reader, resolve
 from explain.units import write
 from explain.why import Answer, answer_record, why
@@ -35,6 +36,7 @@ from tests.builders import (
     start_record,
     trade_record,
 )
+from tests.core_builders import QUIET, inputs
 from tests.fakes import ListJournal
 
 LATER = CLOSE + 5 * DAY
@@ -522,3 +524,23 @@ def test_any_text_gets_an_answer(text: str) -> None:
 
 
 JOURNAL = _journal()
+
+
+def test_why_not_quotes_the_hold_that_stood() -> None:
+    held = inputs(risk=replace(QUIET, holds={"venue": "the venue cannot be asked: no answer within 12 s"}))
+    record = CycleRecord.of(held, decide(held), "0123456789abcdef", "test")
+
+    told = why("why no trade in SP500", ListJournal(start_record(), record)).text
+
+    assert "The desk opened nothing new: the venue cannot be asked: no answer within 12 s." in told
+
+
+def test_why_buy_names_the_person_who_asked_for_it() -> None:
+    wish = Wish(Side.BUY, Decimal(10), Decimal(0), "tom", "console", "a tip")
+    wished = replace(inputs(), wish=wish)
+    record = CycleRecord.of(wished, decide(wished), "0123456789abcdef", "test")
+
+    told = why("why did you buy SP500", ListJournal(start_record(), record)).text
+
+    assert told.startswith("tom asked for it from console at 15 Oct 2008 21:00 UTC: to buy SP500")
+    assert "Their reason: “a tip”." in told
