@@ -61,7 +61,16 @@ class Exchange:
 
     def __init__(self, *more: str) -> None:
         command = [sys.executable, "-m", "tests.exchange", "--moving", "--balance", f"USDT={CASH}"]
-        command += ["--price", "BTCUSDT=50000", "--price", "ETHUSDT=3000", *more]
+        # A desk that starts again every few seconds asks for more than one that runs: no ban for that here.
+        command += [
+            "--price",
+            "BTCUSDT=50000",
+            "--price",
+            "ETHUSDT=3000",
+            "--weight-limit",
+            "10000000",
+            *more,
+        ]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
@@ -174,6 +183,10 @@ class Desk:
         """The whole fold."""
         return judge.folded(records if records is not None else self.records(), CASH)
 
+    def wait_until_up(self, times: int, seconds: float = 60) -> None:
+        """Until it has said so often that it is up: from then on it hears signals."""
+        self.wait_for("up", seconds, lambda records: self.log.read_text().count("the desk is up") >= times)
+
     def wait_for(self, what: str, seconds: float, seen: Any) -> float:
         """Until `seen(records)` is true; how long that took."""
         began = time.monotonic()
@@ -206,6 +219,10 @@ def starts(records: list[Record]) -> int:
 
 def settle(desk: Desk, seconds: float = 40) -> float:
     """Wait until nothing is unknown and the books are flat or covered, then end the desk; how long it took."""
+    for symbol, price in desk.exchange.pull("truth")["prices"].items():
+        desk.exchange.pull(
+            "price", symbol=symbol, price=price
+        )  # nothing happens behind the back of an ended desk
     desk.whydesk("kill", "the end of the test")
     return desk.wait_for("a quiet desk", seconds, lambda records: _quiet(desk.state(records)))
 

@@ -248,6 +248,7 @@ def test_e8_killed_in_the_middle_of_a_flatten_it_goes_on_without_a_person(
     desk.start()
     desk.wait_for("flat", 40, lambda records: not _held(desk, records))
     took = time.monotonic() - began
+    desk.wait_until_up(2)
 
     end(desk)
 

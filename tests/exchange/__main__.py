@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import signal
 
-from tests.exchange.server import KEY, SECRET, FakeExchange
+from tests.exchange.server import KEY, LIMIT, SECRET, FakeExchange
 
 
 def pairs(values: list[str]) -> dict[str, str]:
@@ -19,6 +19,9 @@ async def main() -> None:
     parser.add_argument("--price", action="append", default=[], metavar="BTCUSDT=50000")
     parser.add_argument("--balance", action="append", default=[], metavar="USDT=10000")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--weight-limit", type=int, default=LIMIT, help="request weight that a minute may have"
+    )
     parser.add_argument("--moving", action="store_true", help="prices walk on instead of standing still")
     said = parser.parse_args()
     exchange = FakeExchange(
@@ -27,6 +30,7 @@ async def main() -> None:
         seed=said.seed,
         moving=said.moving,
         port=said.port,
+        weight_limit=said.weight_limit,
     )
     stop = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):

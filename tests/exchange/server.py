@@ -51,6 +51,7 @@ class FakeExchange:
         seed: int = 7,
         moving: bool = False,
         port: int = 0,
+        weight_limit: int = LIMIT,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.clock = clock or RealClock()
@@ -76,6 +77,7 @@ class FakeExchange:
         self._banned_until_ms = 0
         self._banned_at = 0.0
         self._minute, self._weight = 0, 0
+        self._limit = weight_limit
         self.used = 0  # by others at the same address
         self._port, self._tls = port, tls
         self._closing = asyncio.Event()
@@ -240,7 +242,7 @@ class FakeExchange:
         if now // 60_000 != self._minute:
             self._minute, self._weight = now // 60_000, 0
         self._weight += WEIGHTS.get(f"{method} {path}", WEIGHTS.get(path, 1))
-        if self._weight > LIMIT:
+        if self._weight > self._limit:
             self._ban((self._minute + 1) * 60_000)
             raise Refusal(-1003, "Too many requests.", 429)
 
