@@ -150,9 +150,16 @@ def _write_off(scene: Scene, mine: list[Order], position: Position) -> list[Step
 
 
 def _close(scene: Scene, mine: list[Order], exit_order: Order, sellable: Decimal) -> list[Step]:
-    """What rests holds the funds, and an entry would build up again what is sold: both must go first."""
+    """What rests holds the funds, and an entry that rests would build up again what is sold: both must go first.
+
+    An entry of which nothing is known is not waited for: what it may still buy is closed in its turn.
+    """
     others = [o for o in mine if o.request.client_id != exit_order.request.client_id]
-    if any(_counts(o, scene) and o.status is not OrderStatus.INTENT for o in others):
+    if any(
+        o.status in RESTING
+        or (o.status is OrderStatus.UNKNOWN and o.request.reduce_only and _counts(o, scene))
+        for o in others
+    ):
         return _each(Act.CANCEL, others, RESTING, f"closing: {exit_order.request.reason}")
     wanted = whole_lots(scene.instrument, min(sellable, exit_order.request.quantity))
     return [Step(Act.SEND, replace(exit_order.request, quantity=wanted), "")]

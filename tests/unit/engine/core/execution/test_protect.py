@@ -159,6 +159,11 @@ def test_an_exit_waits_until_what_holds_the_funds_is_cancelled() -> None:
     assert told(steps(portfolio(HELD, orders=(target(), leave())))) == [("send", "x", "2")]
 
 
+def test_an_exit_does_not_wait_for_an_entry_of_which_nothing_is_known() -> None:
+    """A desk that dies again and again never learns of it, and would never be flat."""
+    assert told(steps(portfolio(HELD, orders=(entry(UNKNOWN), leave())))) == [("send", "x", "2")]
+
+
 def test_an_exit_does_not_wait_for_a_stop_that_is_nowhere() -> None:
     lost = stop(UNKNOWN)
 
