@@ -135,9 +135,17 @@ def test_a5_not_one_request_leaves_while_the_venue_demands_silence(
 
 
 def test_a16_a_stop_that_vanishes_is_placed_again(desk: Desk, record_property: Figure) -> None:
+    price = desk.exchange.pull("truth")["prices"]["BTCUSDT"]
+    desk.exchange.pull(
+        "price", symbol="BTCUSDT", price=price
+    )  # it stands still: the stop must not fill by itself
     buy(desk)
     (stop,) = [
-        o.request for o in desk.state().portfolio.orders if o.request.type is OrderType.STOP and o.status.open
+        o.request
+        for o in desk.state().portfolio.orders
+        if o.request.type is OrderType.STOP
+        and o.status is OrderStatus.ACCEPTED
+        and o.request.instrument == "BTC/USDT"
     ]
     desk.exchange.pull("vanish", client_id=stop.client_id)
     took = desk.wait_for(
@@ -145,10 +153,13 @@ def test_a16_a_stop_that_vanishes_is_placed_again(desk: Desk, record_property: F
         60,
         lambda records: (
             any(
-                isinstance(r, OrderRecord) and r.request.leg == "s1" and r.status is OrderStatus.ACCEPTED
+                isinstance(r, OrderRecord)
+                and r.status is OrderStatus.ACCEPTED
+                and r.request.instrument == "BTC/USDT"
+                and r.request.leg[1:].isdigit()
                 for r in records
             )
-            or not _held(desk, records)
+            or "BTC/USDT" not in _held(desk, records)
         ),
     )
 
