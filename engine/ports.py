@@ -24,6 +24,12 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that only ever grow: for how long something has taken."""
 
+    def machine(self) -> str:
+        """Names the start of the machine that these seconds count from, for processes that come after this one.
+
+        Empty where they mean nothing to another process.
+        """
+
 
 class Feed(Protocol):
     """Where bars come from."""

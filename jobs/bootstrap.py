@@ -173,7 +173,7 @@ async def assemble(
     tender = Tender(writer, venue, orders, holds, refusals, settings, clock)
     reconciler = Reconciler(writer, journal, venue, orders, holds, settings, clock)
     goes_on = max([first_bar, *recovered.state.last_bars.values()])
-    await writer.write([_start(settings, predictor, goes_on, recovered.sequence)])
+    await writer.write([_start(settings, predictor, goes_on, recovered.sequence, clock)])
     repaired = await repair_orders(writer, venue, max(clock.now(), goes_on), settings.venue.answer_s)
     identity = Identity(settings, settings_hash(settings), code_version())
     outage = Outage(writer, orders, clock) if patient else None
@@ -244,7 +244,9 @@ def open_predictor(home: Home, settings: Settings, deadline_ms: int | None) -> N
     return OnnxPredictor(served, FEATURE_SET, NAMES, deadline_ms)
 
 
-def _start(settings: Settings, predictor: Predictor, at: datetime, sequence: int) -> StartRecord:
+def _start(
+    settings: Settings, predictor: Predictor, at: datetime, sequence: int, clock: Clock
+) -> StartRecord:
     """The first record of a run. The store's URL may hold a password: records hold none of it."""
     return StartRecord(
         id=record_id("s", at, str(sequence)),
@@ -256,4 +258,6 @@ def _start(settings: Settings, predictor: Predictor, at: datetime, sequence: int
         models=predictor.versions(),
         code_version=code_version(),
         recovered_records=sequence,
+        machine=(machine := clock.machine()),
+        second=clock.monotonic() if machine else 0.0,
     )

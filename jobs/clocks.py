@@ -2,6 +2,9 @@
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class WallClock:
@@ -12,8 +15,15 @@ class WallClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds since some moment before the start."""
+        """Seconds since the machine was started."""
         return time.monotonic()
+
+    def machine(self) -> str:
+        """The system's own name for this start of the machine; empty where it has none."""
+        try:
+            return _BOOT.read_text().strip()
+        except OSError:
+            return ""
 
 
 class ReplayClock:
@@ -29,6 +39,10 @@ class ReplayClock:
     def monotonic(self) -> float:
         """Seconds of the replay's time since it began."""
         return (self._now - self._start).total_seconds()
+
+    def machine(self) -> str:
+        """A replay's time is its own."""
+        return ""
 
     def turn(self, moment: datetime) -> None:
         """Go on to `moment`; never back."""

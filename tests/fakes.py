@@ -125,6 +125,10 @@ class FakeClock:
         """Seconds that it was moved on."""
         return (self._at - CLOSE).total_seconds()
 
+    def machine(self) -> str:
+        """Its seconds are nobody else's."""
+        return ""
+
     def move(self, by: timedelta) -> None:
         """Let time pass."""
         self._at += by

@@ -1,7 +1,8 @@
 """What is done about orders between bars: ask after those that are open, and take the steps that are due.
 
 Every round starts from the state alone. What is remembered here is only how long something has been so, on the
-monotonic clock: a restart begins to count anew, which is the careful side.
+monotonic clock. A restart begins to count anew, which is the careful side, but for one thing: an order without an
+answer waits from the first start after it was to leave (`Order.second`), or a desk that dies often would wait for ever.
 """
 
 import asyncio
@@ -104,7 +105,7 @@ class Tender:
         failed: VenueDown | None = None
         for order in orders:
             client_id = order.request.client_id
-            self._first.setdefault(client_id, now)
+            self._first.setdefault(client_id, self._nobody_sends_it_since(order, now))
             if now < self._next.get(client_id, now):
                 continue
             young = order.status is OrderStatus.UNKNOWN or now - self._first[client_id] < YOUNG_S
@@ -136,6 +137,11 @@ class Tender:
         if order.status is not OrderStatus.UNKNOWN:
             why = f"the venue has not known it for {now - since:.0f} s"
         await self._writer.write([order_record(request, OrderStatus.EXPIRED, self._clock.now(), why)])
+
+    def _nobody_sends_it_since(self, order: Order, now: float) -> float:
+        """The monotonic second: an earlier one than now where a start after it is on record, on this machine."""
+        known = order.machine and order.machine == self._clock.machine()
+        return min(order.second, now) if known else now
 
     async def _notice_untold(self, order: Order, untold: Decimal) -> None:
         """Executions that the venue counts and does not list: they cannot be booked, and so not be protected."""

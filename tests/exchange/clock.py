@@ -18,6 +18,10 @@ class TurnedClock:
         """Seconds that passed."""
         return self._seconds
 
+    def machine(self) -> str:
+        """Whoever turns it restarts no machine."""
+        return "turned"
+
     def advance(self, seconds: float) -> None:
         """Time passes."""
         self._wall += timedelta(seconds=seconds)

@@ -24,6 +24,10 @@ WARM_UP = 10
 """Bars before the world on which an empty journal begins: too old to trade on, enough to learn from."""
 
 
+LIVES_OF_A_MACHINE = 4
+"""Every so many starts of the desk are starts of the machine too: its seconds begin anew."""
+
+
 class Gone(BaseException):
     """The process is dead. Nobody catches this."""
 
@@ -39,8 +43,12 @@ class SimClock:
         return self._life.world.desk_moment()
 
     def monotonic(self) -> float:
-        """Seconds since this process started: another one counts anew."""
-        return self._life.world.now - self._life.began
+        """Seconds since the machine started, which another process goes on counting."""
+        return self._life.world.now - self._life.booted
+
+    def machine(self) -> str:
+        """One name from one start of the machine to the next."""
+        return f"machine {self._life.booted}"
 
 
 class Life:
@@ -50,6 +58,8 @@ class Life:
         self.world = world
         self.number = number
         self.began = world.now
+        same = world.lives and number % LIVES_OF_A_MACHINE
+        self.booted: float = world.lives[-1].booted if same else world.now
         self.alive = True
         self.ready = False
         self.engine: Engine | None = None

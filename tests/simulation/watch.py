@@ -48,7 +48,6 @@ class Watch:
         self._written: set[str] = set()
         self._sent: set[str] = set()
         self._bare: dict[str, float] = {}
-        self._lived = (0, 0.0)
         self._dust: dict[str, Decimal] = {}
         self._trades_closed: list[TradeRecord] = []
         self._last: dict[str, OrderStatus] = {}
@@ -141,8 +140,6 @@ class Watch:
             since = self._bare.setdefault(name, world.now)
             allowed = FLAT_CALM_S if halted else BARE_CALM_S
             calm = min(world.now - since, world.now - world.safety_s)
-            if halted:  # a process that dies again and again cannot show that an exit never arrived
-                since = max(since, self._life_began())
             if world.now - since > (FLAT_S if halted else BARE_S) or calm > allowed:
                 what = "is held after a flatten" if halted else "is not protected"
                 world.report(
@@ -346,13 +343,6 @@ class Watch:
             if " " not in name:  # what a venue keeps refusing in one instrument is let be for ten minutes
                 world.report("I14", f"the hold {name} stands: {why}")
         self._process(state)
-
-    def _life_began(self) -> float:
-        """When the process that now lives was first looked at."""
-        number = len(self._world.lives)
-        if self._lived[0] != number:
-            self._lived = (number, self._world.now)
-        return self._lived[1]
 
     def _process(self, state: DeskState) -> None:
         world, engine = self._world, self._world.life.engine

@@ -10,7 +10,7 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
-from engine.core.accounting.ledger import apply_fill, apply_order, place, place_orders, write_off
+from engine.core.accounting.ledger import apply_fill, apply_order, outlived, place, place_orders, write_off
 from engine.core.domain.ids import fill_id
 from engine.core.domain.order import Fill
 from engine.core.domain.portfolio import Portfolio
@@ -23,6 +23,7 @@ from engine.core.domain.records import (
     IncidentRecord,
     OrderRecord,
     Record,
+    StartRecord,
     TradeRecord,
 )
 from engine.core.domain.risk import RiskState
@@ -54,6 +55,8 @@ def apply(state: DeskState, record: Record) -> DeskState:
     if isinstance(record, TradeRecord):
         portfolio = write_off(state.portfolio, record) if record.dust else state.portfolio
         return replace(state, portfolio=portfolio, risk=count_trade(state.risk, record))
+    if isinstance(record, StartRecord):
+        return replace(state, portfolio=outlived(state.portfolio, record))
     if isinstance(record, AccountRecord):
         return _after_account(state, record)
     if isinstance(record, CommandRecord):

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from engine.core.domain.ids import record_id
 from engine.core.domain.market import Bar
-from engine.core.domain.order import Fill, Order, OrderRequest, OrderStatus, OrderType, Side, moved
+from engine.core.domain.order import SENDING, Fill, Order, OrderRequest, OrderStatus, OrderType, Side, moved
 from engine.core.domain.portfolio import EntryPlan, Portfolio, Position
-from engine.core.domain.records import CycleRecord, OrderRecord, TradeRecord
+from engine.core.domain.records import CycleRecord, OrderRecord, StartRecord, TradeRecord
 from engine.core.maths.split import split
 
 ZERO = Decimal(0)
@@ -83,10 +83,29 @@ def apply_order(portfolio: Portfolio, record: OrderRecord) -> Portfolio:
     if order is None:
         begins = record.status in _BEGINNINGS and record.request.leg[1:].isdigit()
         return _begin(portfolio, record) if begins else portfolio
-    order = Order(record.request, moved(order.status, record.status), order.filled)
+    told = Order(record.request, moved(order.status, record.status), order.filled)
+    waits = record.status is OrderStatus.UNKNOWN and record.reason != SENDING
+    order = replace(told, machine=order.machine, second=order.second) if waits else told
     if record.status is OrderStatus.REFUSED and record.request.type is OrderType.STOP:
         portfolio = _count(portfolio, record.request, refusals=int(not _unanswered(portfolio, order)))
     return _without_spent_plans(_put(portfolio, order))
+
+
+def outlived(portfolio: Portfolio, start: StartRecord) -> Portfolio:
+    """A start: whoever may have sent what has no answer is dead. From here on its absence can be shown.
+
+    Another start of the machine counts its seconds anew, and so does this.
+    """
+    waiting = (OrderStatus.INTENT, OrderStatus.UNKNOWN)
+    if not any(order.status in waiting and order.machine != start.machine for order in portfolio.orders):
+        return portfolio
+    orders = tuple(
+        replace(order, machine=start.machine, second=start.second)
+        if order.status in waiting and order.machine != start.machine
+        else order
+        for order in portfolio.orders
+    )
+    return replace(portfolio, orders=orders)
 
 
 def _unanswered(portfolio: Portfolio, refused: Order) -> bool:

@@ -113,11 +113,18 @@ class OrderRequest(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """An order as last known."""
+    """An order as last known.
+
+    `second` of `machine` is, for one without an answer, the monotonic second of the first start after it was to leave:
+    whoever might have sent it was dead by then, so that the venue's window is counted from there, however often the
+    desk starts again. No machine: the process that sent it may still live, or there was no start on this machine.
+    """
 
     request: OrderRequest
     status: OrderStatus
     filled: Decimal = Decimal(0)
+    machine: str = ""
+    second: float = 0.0
 
     @property
     def remaining(self) -> Decimal:

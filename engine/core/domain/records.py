@@ -208,7 +208,8 @@ class StartRecord(msgspec.Struct, frozen=True, gc=False, tag="start"):
     """The desk came up: which settings, features, models and code every later record was made with.
 
     `values` are the settings as plain JSON values, without the store (its URL may hold a password): a journal
-    must stay readable when the code has learned or forgotten a setting.
+    must stay readable when the code has learned or forgotten a setting. `second` is the clock's monotonic one on
+    `machine`.
     """
 
     id: str
@@ -220,6 +221,8 @@ class StartRecord(msgspec.Struct, frozen=True, gc=False, tag="start"):
     models: dict[str, str]
     code_version: str
     recovered_records: int
+    machine: str = ""
+    second: float = 0.0
 
     def settings(self) -> Settings:
         """The settings again; BadSettings when this code no longer knows one of them."""
