@@ -56,7 +56,8 @@ def apply(state: DeskState, record: Record) -> DeskState:
         portfolio = write_off(state.portfolio, record) if record.dust else state.portfolio
         return replace(state, portfolio=portfolio, risk=count_trade(state.risk, record))
     if isinstance(record, StartRecord):
-        return replace(state, portfolio=outlived(state.portfolio, record))
+        portfolio = outlived(state.portfolio, record)
+        return state if portfolio is state.portfolio else replace(state, portfolio=portfolio)
     if isinstance(record, AccountRecord):
         return _after_account(state, record)
     if isinstance(record, CommandRecord):
