@@ -125,6 +125,7 @@ async def run_live(
             await anchoring.stop()
             return done(engine, reporters[0])
         finally:
+            await engine.keeper.end()
             anchoring.abandon()
             engine.close()
     finally:

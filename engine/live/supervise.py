@@ -128,9 +128,15 @@ class Keeper:
         """
         self._admit = admit
         await self.begin_again()
-        if not self._first_look_is_over() and UNREAD not in self._writer.state.risk.holds:
-            async with self._desk.turn:
+        async with self._desk.turn:  # looked at in the turn: it may be over by now
+            if not self._first_look_is_over():
                 await self._holds.set(UNREAD, "the account is being read for the first time since the start")
+
+    async def end(self) -> None:
+        """Let go of a first look that is still under way."""
+        if self._first is not None:
+            self._first.cancel()
+            await asyncio.gather(self._first, return_exceptions=True)
 
     def _first_look_is_over(self) -> bool:
         return self._admit is None
