@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from configs.schema.settings import Settings
 from engine.core.accounting.missing import Sold, missing
 from engine.core.accounting.settle import sighted
@@ -196,22 +198,12 @@ class Reconciler:
         if request is None:
             await self._theirs(fill)
             return
-        whole = Fill(
-            trade_id=fill.trade_id,
-            client_id=fill.client_id,
+        whole = replace(
+            fill,
             decision=request.decision,
-            instrument=request.instrument,
-            side=request.side,
-            quantity=fill.quantity,
-            price=fill.price,
             reference=request.price or fill.price,
-            fee=fill.fee,
             leg=request.leg,
             reason=request.reason,
-            at=fill.at,
-            withheld=fill.withheld,
-            paid_asset=fill.paid_asset,
-            paid=fill.paid,
         )
         earlier = self._booked(fill.client_id)
         # Its end is told by the next look at it.
