@@ -135,18 +135,18 @@ async def run_live(
 async def open_market(settings: Settings, clock: Clock, held: Lease) -> Market:
     """Ask the exchange for its rules and the history that the windows need."""
     venue: CcxtVenue | None = None
-    admit: Callable[[], Awaitable[None]]
+    admit: Callable[[], Awaitable[None]] = anybody
     if settings.venue.kind == "paper":
         rest = Rest(settings.venue, clock, None)
-        rules = await patiently(RuleBook(rest, clock, _names(settings)).all, "the exchange's rules")
-        close, admit = rest.close, anybody
+        ask, close = RuleBook(rest, clock, _names(settings)).all, rest.close
     else:
         venue = CcxtVenue(settings, clock, load_keys(settings.venue, os.environ), lambda: lost(held))
-        rest, close = venue.rest, venue.close
-        await patiently(venue.server_time_offset, "the venue's clock")
-        rules = await patiently(venue.rules, "the venue's rules")
+        rest, ask, close = venue.rest, venue.rules, venue.close
         admit = partial(_refuse_a_key_that_may_too_much, venue)
     try:
+        if venue is not None:
+            await patiently(venue.server_time_offset, "the venue's clock")
+        rules = await patiently(ask, "the exchange's rules")
         with contextlib.suppress(
             VenueDown
         ):  # what is held must not wait for this: it is asked again beside that
