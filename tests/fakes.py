@@ -61,27 +61,14 @@ class ListJournal:
     def find(
         self,
         *,
-        kind: str = "",
-        instrument: str = "",
-        outcome: str = "",
-        decision: str = "",
-        client_id: str = "",
-        trade: str = "",
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int = 100,
         newest_first: bool = True,
+        **columns: str,
     ) -> tuple[StoredRecord, ...]:
         """By column, to the millisecond, ordered by time and then by number."""
-        asked = {
-            "kind": kind,
-            "instrument": instrument,
-            "outcome": outcome,
-            "decision": decision,
-            "client_id": client_id,
-            "trade": trade,
-        }
-        wanted = [(name, value) for name, value in asked.items() if value]
+        wanted = [(name, value) for name, value in columns.items() if value]
         low = epoch_ms(since) if since else None
         high = epoch_ms(until) if until else None
         found = [

@@ -140,29 +140,16 @@ class SimJournal:
     def find(
         self,
         *,
-        kind: str = "",
-        instrument: str = "",
-        outcome: str = "",
-        decision: str = "",
-        client_id: str = "",
-        trade: str = "",
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int = 100,
         newest_first: bool = True,
+        **columns: str,
     ) -> tuple[StoredRecord, ...]:
         """By column."""
         self._life.must_live()
-        asked = {
-            "kind": kind,
-            "instrument": instrument,
-            "outcome": outcome,
-            "decision": decision,
-            "client_id": client_id,
-            "trade": trade,
-        }
         low, high = (None if moment is None else epoch_ms(moment) for moment in (since, until))
-        found = self._disk.find({name: value for name, value in asked.items() if value}, low, high)
+        found = self._disk.find({name: value for name, value in columns.items() if value}, low, high)
         ordered = found[::-1] if newest_first else found
         return tuple([self._disk.records[place] for _, place in ordered[:limit]])
 
