@@ -17,10 +17,11 @@ from engine.core.accounting.missing import Sold, missing
 from engine.core.accounting.settle import sighted
 from engine.core.domain.errors import Refused, VenueDown
 from engine.core.domain.ids import digest, fill_id, is_order_id, record_id
+from engine.core.domain.instrument import base_of
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType, Side
 from engine.core.domain.records import AccountRecord, FillRecord, IncidentRecord, OrderRecord, Record
 from engine.core.domain.venue import Account, OpenOrder, Sighting
-from engine.core.execution.account import base_of, differences, moved_by, outside
+from engine.core.execution.account import differences, moved_by, outside
 from engine.live.holds import ACCOUNT, FOR_A_PERSON, JOURNAL, Holds
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer

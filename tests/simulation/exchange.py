@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.core.domain.instrument import Instrument, whole_lots
+from engine.core.domain.instrument import Instrument, base_of, whole_lots
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side, Submission
-from engine.core.execution.account import base_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

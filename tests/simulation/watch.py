@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.accounting.missing import EXTERNAL
 from engine.core.domain.commands import CommandKind
-from engine.core.domain.instrument import whole_lots
+from engine.core.domain.instrument import base_of, whole_lots
 from engine.core.domain.order import OrderRequest, OrderStatus, Side
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import (
@@ -22,7 +22,7 @@ from engine.core.domain.records import (
     encode,
 )
 from engine.core.domain.risk import TradingState
-from engine.core.execution.account import base_of, ours
+from engine.core.execution.account import ours
 from engine.live.recover import rebuild
 from engine.ports import StoredRecord
 from tests.simulation.exchange import MONEY, is_ours

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from engine.core.accounting.fold import DeskState, apply, settle
 from engine.core.domain.ids import digest, record_id
+from engine.core.domain.instrument import base_of
 from engine.core.domain.order import Fill
 from engine.core.domain.portfolio import Position
 from engine.core.domain.records import AccountRecord, Record
@@ -64,13 +65,13 @@ def missing(
         rest = much
         sales = sold.get(asset, Sold())
         for position in state.portfolio.positions:
-            if rest > 0 and _base_of(position.instrument) == asset and position.quantity > 0:
+            if rest > 0 and base_of(position.instrument) == asset and position.quantity > 0:
                 quantity = min(rest, position.quantity)
                 worth, sales = sales.of(quantity, state.portfolio.marks[position.instrument])
                 add(*settle(state, _sale(position, quantity, worth, at)))
                 rest -= quantity
         for instrument, dust in state.portfolio.dust.items():
-            if rest > 0 and _base_of(instrument) == asset and dust > 0:
+            if rest > 0 and base_of(instrument) == asset and dust > 0:
                 quantity = min(rest, dust)
                 worth, sales = sales.of(quantity, ZERO)
                 text = f"{quantity.normalize():f} {asset} that was written off is gone for {worth:.2f} {currency}"
@@ -100,7 +101,3 @@ def _sale(position: Position, quantity: Decimal, worth: Decimal, at: datetime) -
         reason=EXTERNAL,
         at=at,
     )
-
-
-def _base_of(instrument: str) -> str:
-    return instrument.partition("/")[0]

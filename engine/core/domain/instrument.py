@@ -4,7 +4,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from configs.schema.desk import Instrument
 
-__all__ = ["Instrument", "exact", "price_down", "price_up", "whole_lots"]
+__all__ = ["Instrument", "base_of", "exact", "price_down", "price_up", "whole_lots"]
 
 
 def exact(value: float) -> Decimal:
@@ -29,3 +29,12 @@ def price_down(instrument: Instrument, price: Decimal) -> Decimal:
 def price_up(instrument: Instrument, price: Decimal) -> Decimal:
     """The nearest tick at or above `price`."""
     return (price / instrument.tick).to_integral_value(ROUND_CEILING) * instrument.tick
+
+
+def base_of(instrument: str) -> str:
+    """The asset that is traded.
+
+    >>> base_of("BTC/USDT")
+    'BTC'
+    """
+    return instrument.partition("/")[0]

@@ -8,6 +8,7 @@ difference, and so is what others took of the desk's. One that stays stops new e
 from collections.abc import Mapping
 from decimal import Decimal
 
+from engine.core.domain.instrument import base_of
 from engine.core.domain.order import Fill
 from engine.core.domain.portfolio import Portfolio
 
@@ -15,15 +16,6 @@ ZERO = Decimal(0)
 TOLERANCE = Decimal("0.00000001")
 """Venues count in hundred-millionths; of money, which prices multiply, a hundredth is let pass."""
 MONEY_TOLERANCE = Decimal("0.01")
-
-
-def base_of(instrument: str) -> str:
-    """The asset that is traded.
-
-    >>> base_of("BTC/USDT")
-    'BTC'
-    """
-    return instrument.partition("/")[0]
 
 
 def ours(portfolio: Portfolio, currency: str) -> dict[str, Decimal]:

@@ -24,11 +24,10 @@ from msgspec.structs import replace
 
 from configs.schema.desk import Instrument
 from engine.core.domain.ids import order_id
-from engine.core.domain.instrument import whole_lots
+from engine.core.domain.instrument import base_of, whole_lots
 from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderType
 from engine.core.domain.portfolio import Portfolio, Position
 from engine.core.domain.risk import RiskState, TradingState
-from engine.core.execution.account import base_of
 
 MOST_REFUSALS = 2
 """So often the venue may refuse protection before the position is closed instead."""

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine.core.domain.instrument import Instrument, exact, price_down, price_up, whole_lots
+from engine.core.domain.instrument import Instrument, base_of, exact, price_down, price_up, whole_lots
 
 COARSE = Instrument("X", tick=Decimal("0.25"), lot=Decimal("0.5"))
 
@@ -26,3 +26,7 @@ def test_a_price_is_rounded_to_the_side_that_is_asked_for(price: str, below: str
 def test_a_float_becomes_the_decimal_that_it_is_written_as() -> None:
     assert exact(0.1) == Decimal("0.1")
     assert exact(1e-8) == Decimal("0.00000001")
+
+
+def test_the_base_of_a_pair_is_what_is_traded() -> None:
+    assert (base_of("ETH/USDT"), base_of("SP500")) == ("ETH", "SP500")

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.core.domain.order import Side
-from engine.core.execution.account import base_of, differences, moved_by, ours, outside
+from engine.core.execution.account import differences, moved_by, ours, outside
 from tests.builders import portfolio, position
 from tests.core_builders import traded
 
@@ -61,7 +61,3 @@ def test_somebody_elses_trade_moves_both_sides_of_the_account() -> None:
 
     assert moved_by(bought, "USDT") == {"BTC": 2, "USDT": -201}
     assert moved_by(sold, "USDT") == {"BTC": -2, "USDT": 199}
-
-
-def test_the_base_of_a_pair_is_what_is_traded() -> None:
-    assert (base_of("ETH/USDT"), base_of("SP500")) == ("ETH", "SP500")
