@@ -61,17 +61,21 @@ class OrderManager:
         At a venue that holds no protection only the entry leaves here: what reduces is sent when it is due.
         """
         records: list[OrderRecord] = []
-        lost = ""
+        lost: Submission | None = None
         for request in requests:
-            if request.reduce_only and not lost and not self._venue.traits.holds_protection:
+            if request.reduce_only and lost is None and not self._venue.traits.holds_protection:
                 continue
-            lost = lost or await self._off_the_mark(request)
-            answer = await self._send(request) if not lost else Submission(OrderStatus.EXPIRED, lost)
+            if lost is not None:
+                answer = Submission(OrderStatus.EXPIRED, f"its entry was {lost.status}: {lost.reason}")
+            elif why := await self._off_the_mark(request):
+                answer = Submission(OrderStatus.EXPIRED, why)
+            else:
+                answer = await self._send(request)
             records.append(self._record(request, answer))
             if not request.reduce_only and answer.status not in (OrderStatus.ACCEPTED, OrderStatus.UNKNOWN):
-                lost = f"its entry was {answer.status}: {answer.reason}"
+                lost = lost or answer
         await self._write(records)
-        return lost
+        return "" if lost is None else lost.reason or f"its order was {lost.status}"
 
     async def send_due(self, request: OrderRequest, why: str) -> OrderStatus:
         """Send an order that only reduces. It is unknown, durably, before it leaves: a crash now must look it up."""
