@@ -147,9 +147,8 @@ async def open_market(settings: Settings, clock: Clock, held: Lease) -> Market:
         if venue is not None:
             await patiently(venue.server_time_offset, "the venue's clock")
         rules = await patiently(ask, "the exchange's rules")
-        with contextlib.suppress(
-            VenueDown
-        ):  # what is held must not wait for this: it is asked again beside that
+        # What is held must not wait for this: it is asked again beside that.
+        with contextlib.suppress(VenueDown):
             await admit()
             admit = anybody
         settings = with_rules(settings, rules)

@@ -58,13 +58,11 @@ class Control:
         self._orders = orders
         self._clock = clock
         self._identity = identity
-        self.acceptance: Acceptance | None = (
-            None  # what the newest resume says about the account, until it is seen to
-        )
+        self.acceptance: Acceptance | None = None
+        """What the newest resume says about the account, until it is seen to."""
         self._row = store.halt()
-        self._began = (
-            False  # until the row was compared once: then what changed it since is known by its version
-        )
+        # Until the row was compared once: from then on what changed it is known by its version.
+        self._began = False
         self._braked: dict[str, HaltRow] = {}  # kills whose row is written and whose turn has not come yet
 
     @property

@@ -60,9 +60,8 @@ class LiveDesk:
                 return GONE
             outcome = await self._control.handle(command)
             if self._tend is not None:
-                with contextlib.suppress(
-                    StoreFailed
-                ):  # the next round meets the same, and knows what to do about it
+                # The next round meets the same, and knows what to do about it.
+                with contextlib.suppress(StoreFailed):
                     await self._tend()
         said = await self.accept(ACCEPT_S) if command.kind is CommandKind.RESUME else ""
         return replace(outcome, text=f"{outcome.text}; {said}") if said else outcome

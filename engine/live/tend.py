@@ -14,11 +14,11 @@ from engine.core.accounting.ledger import dust_trade
 from engine.core.accounting.settle import order_record
 from engine.core.domain.errors import VenueDown
 from engine.core.domain.ids import record_id
-from engine.core.domain.instrument import whole_lots
+from engine.core.domain.instrument import base_of, whole_lots
 from engine.core.domain.order import Order, OrderStatus, OrderType
 from engine.core.domain.records import IncidentRecord
 from engine.core.domain.venue import Account
-from engine.core.execution.account import base_of, ours
+from engine.core.execution.account import ours
 from engine.core.execution.protect import Act, Step, due
 from engine.live.holds import UNTOLD, VENUE, Holds, Refusals
 from engine.live.orders import OrderManager
@@ -56,9 +56,8 @@ class Tender:
         self._refusals = refusals
         self._settings = settings
         self._clock = clock
-        self._first: dict[
-            str, float
-        ] = {}  # when an order was first seen here, and when first without a trace
+        # When an order was first seen here, and when first without a trace.
+        self._first: dict[str, float] = {}
         self._missing: dict[str, float] = {}
         self._untold: dict[str, float] = {}  # since when it was executed and its trades were not listed
         self._next: dict[str, float] = {}
@@ -71,9 +70,8 @@ class Tender:
         self._orders.check()
         if self._venue.traits.holds_protection:
             return  # such a venue tells by itself what happens, with each bar
-        failed = (
-            await self._look_at_all()
-        )  # also of a venue that is unwell: it says itself what it does not send
+        # Also of a venue that is unwell: it says itself what it does not send.
+        failed = await self._look_at_all()
         why = self._venue.unwell() or failed
         ill = bool(why or self._failures)
         if why:
