@@ -449,15 +449,38 @@ class Silent(MortalVenue):
         raise AssertionError("nobody waits for so long")
 
 
+class Timeless(MortalVenue):
+    """One that never tells the time."""
+
+    async def clock_offset(self) -> float:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody waits for so long")
+
+
+def hurried(desk: Life, kind: type[MortalVenue], timeout_s: float) -> tuple[Reconciler, MortalVenue]:
+    """A reconciler of the same journal that does not wait for long, and the venue that it asks."""
+    quick = replace(desk.settings, venue=replace(desk.settings.venue, request_timeout_s=timeout_s))
+    writer, venue = desk.engine.writer, kind(quick, desk.clock, desk.exchange.keys)
+    orders = OrderManager(writer, desk.journal, venue, desk.store, desk.clock, quick)
+    holds = Holds(writer, desk.clock)
+    return Reconciler(writer, desk.journal, venue, orders, holds, quick, desk.clock), venue
+
+
 async def test_b8_an_account_of_many_slow_answers_has_one_deadline_for_all_of_them(desk: Life) -> None:
-    quick = replace(desk.settings, venue=replace(desk.settings.venue, request_timeout_s=0.01))
-    engine, venue = desk.engine, Silent(quick, desk.clock, desk.exchange.keys)
-    orders = OrderManager(engine.writer, desk.journal, venue, desk.store, desk.clock, quick)
-    holds = Holds(engine.writer, desk.clock)
-    reconciler = Reconciler(engine.writer, desk.journal, venue, orders, holds, quick, desk.clock)
+    reconciler, venue = hurried(desk, Silent, 0.01)
 
     with pytest.raises(VenueDown, match=r"the account was not told within 0.09 s"):
         await reconciler.check()
+    await venue.close()
+
+
+async def test_b8_an_account_is_not_taken_as_it_is_at_a_time_that_nobody_tells(desk: Life) -> None:
+    reconciler, venue = hurried(desk, Timeless, HASTY_S)
+    desk.exchange.books.free["USDT"] += Decimal(500)
+
+    with pytest.raises(VenueDown, match="the venue does not tell the time"):
+        await reconciler.accept("me")
+    assert len(desk.written(AccountRecord)) == 1
     await venue.close()
 
 
