@@ -47,11 +47,15 @@ class Outage:
             return None
 
     async def _tell(self) -> None:
-        """The first record that is taken again says what was missed."""
-        assert self._since is not None, "there was an outage"
+        """The first record that is taken again says what was missed; of what runs side by side, only one says it."""
+        since, self._since = self._since, None
+        assert since is not None, "there was an outage"
         at = self._clock.now()
-        text = f"nothing could be written for {(at - self._since).total_seconds():.0f} s: {self._why}"
+        text = f"nothing could be written for {(at - since).total_seconds():.0f} s: {self._why}"
         key = record_id("i", at, "journal", str(self._writer.sequence))
-        await self._writer.write([IncidentRecord(key, at, "journal", text, {}, None)])
+        try:
+            await self._writer.write([IncidentRecord(key, at, "journal", text, {}, None)])
+        except StoreFailed:
+            self._since = since
+            raise
         log.warning("the journal takes records again")
-        self._since = None
