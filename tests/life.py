@@ -34,7 +34,7 @@ from engine.store.journal import SqlJournal
 from engine.store.state import SqlStateStore
 from engine.venues.ccxt.broker import CcxtVenue
 from jobs.bootstrap import Engine, Outside, assemble
-from tests.builders import cycle_record
+from tests.builders import AGAIN_AND_AGAIN, cycle_record
 from tests.core_builders import bar, observation
 from tests.exchange import FakeExchange, TurnedClock
 from tests.judge import Judgement
@@ -147,6 +147,8 @@ class Life:
                 max_consecutive_losses=1000,
                 max_daily_loss=0.5,
                 halt_daily_loss=0.6,
+                max_drawdown=0.6,
+                **AGAIN_AND_AGAIN,
             ),
             venue=VenueSettings(kind="binance", base_url=exchange.url, **told),
         )

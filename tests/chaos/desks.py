@@ -41,6 +41,13 @@ risk:
   max_daily_loss: 0.8
   halt_daily_loss: 0.9
   max_instrument_volatility: 100
+  max_price_shock: 1.0
+  max_entries_at_once: 100000
+  duplicate_s: 0
+  max_ladder: 100000
+  max_flips: 100000
+  max_size_after_loss: 100000
+  max_bar_loss: 0.9
 execution: {{entry_expires_s: 5}}
 venue:
   kind: binance

@@ -16,6 +16,9 @@ NEXT: dict[tuple[TradingState, CommandKind], TradingState] = {
     (TradingState.ACTIVE, CommandKind.FLATTEN): TradingState.HALTED,
     (TradingState.REDUCING, CommandKind.FLATTEN): TradingState.HALTED,
     (TradingState.HALTED, CommandKind.FLATTEN): TradingState.HALTED,
+    (TradingState.ACTIVE, CommandKind.PAUSE): TradingState.REDUCING,
+    (TradingState.REDUCING, CommandKind.PAUSE): TradingState.REDUCING,
+    (TradingState.HALTED, CommandKind.PAUSE): TradingState.HALTED,
     (TradingState.HALTED, CommandKind.RESUME): TradingState.REDUCING,
     (TradingState.REDUCING, CommandKind.RESUME): TradingState.ACTIVE,
     (TradingState.ACTIVE, CommandKind.RESUME): TradingState.ACTIVE,
@@ -41,5 +44,12 @@ def switched(
         return risk
     changed = replace(risk, trading=state, since=at, by=by, why=why, flatten=flatten)
     if RANK[state] > RANK[risk.trading]:
-        return replace(changed, high_water=equity, day_equity=equity, losses_in_a_row=0)
+        return replace(
+            changed,
+            high_water=equity,
+            day_equity=equity,
+            losses_in_a_row=0,
+            bar_losses=0,
+            last_bar_loss=None,
+        )
     return changed
