@@ -53,6 +53,9 @@ AGAIN_AND_AGAIN: dict[str, Any] = {
     "max_flips": 100_000,
     "max_size_after_loss": 100_000.0,
     "max_bar_loss": 0.9,
+    "max_requests_per_second": 100_000,
+    "max_requests_per_minute": 100_000,
+    "max_requests_per_day": 100_000,
 }
 """Limits of a desk that may enter in whatever pattern it likes."""
 INSTRUMENT = "SP500"

@@ -73,6 +73,10 @@ class RiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An entry counts as three: itself, its stop and its target."""
     max_unknown_orders: Count = 0
     max_positions: Annotated[int, Meta(ge=1, le=1000)] = 20
+    max_requests_per_second: Annotated[int, Meta(ge=1, le=1_000_000)] = 5
+    max_requests_per_minute: Annotated[int, Meta(ge=1, le=1_000_000)] = 60
+    max_requests_per_day: Annotated[int, Meta(ge=1, le=1_000_000)] = 500
+    """Orders and cancels that leave for the venue. A fifth is kept for cancels and exits, which are always let go."""
     max_instrument_volatility: Annotated[float, Meta(gt=0, le=100)] = 2.0
     """Yearly volatility above which nothing new is opened."""
 

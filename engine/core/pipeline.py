@@ -48,6 +48,7 @@ from engine.core.regime import classify
 from engine.core.risk.breakers import trip
 from engine.core.risk.case import Case, Reduction, bars_between, committed
 from engine.core.risk.daily import count_bar_loss, count_decision, open_day
+from engine.core.risk.limits import within
 from engine.core.risk.patterns import AT_ONCE, count_entry, locked
 from engine.core.risk.review import nearest_miss, review, review_data, review_reduction, review_wish
 from engine.core.sizing.size import NO_SIZE, Ask, size, size_as_wished
@@ -146,7 +147,7 @@ def _within_limits(inputs: CycleInputs) -> CycleInputs:
     """The inputs with the limits that somebody has tightened since the start."""
     if not inputs.risk.limits:
         return inputs
-    limits = replace(inputs.settings.risk, **inputs.risk.limits)
+    limits = within(inputs.settings.risk, inputs.risk.limits)
     return replace(inputs, settings=replace(inputs.settings, risk=limits))
 
 

@@ -48,6 +48,9 @@ risk:
   max_flips: 100000
   max_size_after_loss: 100000
   max_bar_loss: 0.9
+  max_requests_per_second: 100000
+  max_requests_per_minute: 100000
+  max_requests_per_day: 100000
 execution: {{entry_expires_s: 5}}
 venue:
   kind: binance

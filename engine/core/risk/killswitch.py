@@ -5,8 +5,10 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from configs.schema.settings import Settings
 from engine.core.domain.commands import CommandKind
-from engine.core.domain.risk import RiskState, TradingState
+from engine.core.domain.risk import Lock, RiskState, TradingState
+from engine.core.risk.patterns import MANUAL, VENUE
 from engine.core.risk.system import RANK
 
 NEXT: dict[tuple[TradingState, CommandKind], TradingState] = {
@@ -32,6 +34,18 @@ def next_state(state: TradingState, kind: CommandKind) -> TradingState:
     <TradingState.REDUCING: 'reducing'>
     """
     return NEXT[state, kind]
+
+
+def lockable(settings: Settings) -> tuple[str, ...]:
+    """What can be locked: each instrument, each alpha, what persons enter, and all that goes to the venue."""
+    instruments = [instrument.name for instrument in settings.desk.instruments]
+    return (VENUE, MANUAL, *instruments, *settings.alpha.enabled)
+
+
+def with_lock(risk: RiskState, name: str, lock: Lock | None) -> RiskState:
+    """The state with that lock; with None, without any on `name`."""
+    kept = {other: each for other, each in risk.locks.items() if other != name}
+    return replace(risk, locks=kept | {name: lock} if lock else kept)
 
 
 def switched(

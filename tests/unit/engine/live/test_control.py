@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind
 from engine.core.domain.errors import BadQuestion, Refused, StoreFailed
-from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side, Submission
+from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderType, Side, Submission
 from engine.core.domain.records import (
     CommandRecord,
     CycleRecord,
@@ -425,8 +425,11 @@ async def test_a_breaker_whose_halt_row_was_never_written_halts_all_the_same(tmp
 # --- orders ---------------------------------------------------------------------------------------
 
 
-async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
+async def test_the_halt_row_is_read_before_every_order(tmp_path: Path) -> None:
     """A kill that falls between two orders of one decision stops the second."""
+    first, second = order_request(cause="d-aaaaaaaaa-1"), order_request(cause="d-bbbbbbbbb-1")
+    decided = (Order(first, OrderStatus.INTENT), Order(second, OrderStatus.INTENT))
+    room = Room(tmp_path, DeskState(portfolio=portfolio(orders=decided)))
 
     class KilledBetween(PaperVenue):
         async def submit(self, order: OrderRequest) -> Submission:
@@ -435,7 +438,6 @@ async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
 
     venue = KilledBetween(settings())
     orders = OrderManager(room.writer, room.journal, venue, room.store, room.clock, settings())
-    first, second = order_request(cause="d-aaaaaaaaa-1"), order_request(cause="d-bbbbbbbbb-1")
 
     await orders.submit([first])
     its_stop = replace(STOP, client_id="its-stop", decision=second.decision)
@@ -449,6 +451,7 @@ async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
         (OrderStatus.EXPIRED, "the desk is halted: now, by ops"),
         (OrderStatus.EXPIRED, "its entry was expired: the desk is halted: now, by ops"),
     ]
+    room.close()
 
 
 async def test_protection_passes_a_halt(holding: Room) -> None:
