@@ -162,3 +162,18 @@ async def test_an_alert_that_cannot_be_told_does_not_silence_the_next(
     assert len(chat.said) == 1
     assert f"record {first.id} could not be told" in caplog.text
     assert "the chat is gone" in caplog.text
+
+
+async def test_a_chat_that_takes_no_answers_is_still_listened_to(caplog: pytest.LogCaptureFixture) -> None:
+    class Mute(ListChat):
+        """Brings messages and takes none."""
+
+        async def send(self, text: str) -> None:
+            raise BrokenPipeError("nobody reads here")
+
+    desk = FakeDesk()
+
+    await bot(Mute("/status", "/kill enough"), desk).run()
+
+    assert [command.kind for command in desk.commands] == ["kill"]
+    assert "the answer to list-0 could not be told" in caplog.text
