@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -124,6 +124,8 @@ class Bars:
 class Life:
     """One home at one exchange, and the desk that lives there for now."""
 
+    durability: Literal["FULL", "NORMAL"] = "NORMAL"
+
     def __init__(self, home: Path, exchange: FakeExchange, clock: TurnedClock, **venue: Any) -> None:
         self.home = home
         self.exchange = exchange
@@ -162,7 +164,7 @@ class Life:
     async def start(self, *, begin: bool = True) -> "Life":
         """Recover, compare the account. The very first time the market has just been looked at."""
         self.venue = MortalVenue(self.settings, self.clock, self.exchange.keys)
-        self.journal = MortalJournal(self.home / "desk.sqlite3", synchronous="NORMAL")
+        self.journal = MortalJournal(self.home / "desk.sqlite3", synchronous=self.durability)
         self.store = SqlStateStore(self.home / "desk.sqlite3", home=self.home)
         if not self.journal.count():
             await self.look_at_market()
