@@ -28,13 +28,11 @@ def panel_lines(shown: dict[str, Any]) -> list[str]:
 
 def _limit(check: dict[str, Any]) -> str:
     """One limit: a mark, how much is used of it, and what is left."""
-    value, limit, headroom = (_number(check[name], check["unit"]) for name in ("value", "limit", "headroom"))
+    value, limit, left = (_number(check[name], check["unit"]) for name in ("value", "limit", "headroom"))
     if check["operator"] == ">=":
         state = "met" if check["passed"] else "not met"
         return f"{_mark(check)} {check['name']}: {state} ({check['key']})"
-    return (
-        f"{_mark(check)} {_bar(check)} {check['name']}: {value} of {limit}, {headroom} left ({check['key']})"
-    )
+    return f"{_mark(check)} {_bar(check)} {check['name']}: {value} of {limit}, {left} left ({check['key']})"
 
 
 def _mark(check: dict[str, Any]) -> str:
