@@ -1,6 +1,6 @@
 """The only place where ports meet concrete classes. Every start is a recovery."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
@@ -9,16 +9,17 @@ from configs.schema.settings import Settings, settings_hash
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.errors import Refused
 from engine.core.domain.ids import record_id
-from engine.core.domain.records import Identity, IncidentRecord, OrderRecord, StartRecord, plain
+from engine.core.domain.records import CycleRecord, Identity, IncidentRecord, OrderRecord, StartRecord, plain
 from engine.core.domain.risk import TradingState
 from engine.core.features.registry import NAMES
 from engine.core.pipeline import FEATURE_SET
 from engine.inference.predictor import NoPredictor, OnnxPredictor, ServedModel
 from engine.live.bus import Bus
+from engine.live.change import look_at_change
 from engine.live.control import Control
 from engine.live.cycle import Parts
 from engine.live.desk import LiveDesk
-from engine.live.holds import Holds, Refusals
+from engine.live.holds import Holds, Models, Refusals
 from engine.live.loop import Loop, Moment
 from engine.live.orders import OrderManager
 from engine.live.outage import Outage
@@ -173,7 +174,11 @@ async def assemble(
     tender = Tender(writer, venue, orders, holds, refusals, settings, clock)
     reconciler = Reconciler(writer, journal, venue, orders, holds, settings, clock)
     goes_on = max([first_bar, *recovered.state.last_bars.values()])
-    await writer.write([_start(settings, predictor, goes_on, recovered.sequence, clock)])
+    before = journal.find(kind="start", limit=1)
+    start = _start(settings, predictor, goes_on, recovered.sequence, clock)
+    await writer.write([start])
+    if patient and before:
+        await look_at_change(before[0].record, start, journal, writer, holds)
     repaired = await repair_orders(writer, venue, max(clock.now(), goes_on), settings.venue.answer_s)
     identity = Identity(settings, settings_hash(settings), code_version())
     outage = Outage(writer, orders, clock) if patient else None
@@ -190,8 +195,15 @@ async def assemble(
         store=store,
         clock=clock,
     )
+    models = Models(holds)
+
+    async def looked(records: Sequence[CycleRecord]) -> None:
+        async with desk.turn:
+            await models.look(records)
+        await after(records)
+
     return Engine(
-        loop=Loop(feed, parts, desk, control, pace, after, first_bar, outage),
+        loop=Loop(feed, parts, desk, control, pace, looked, first_bar, outage),
         desk=desk,
         journal=journal,
         store=store,

@@ -19,7 +19,7 @@ from engine.core.risk.limits import tightened
 from engine.core.risk.patterns import locks_against
 from engine.core.risk.system import RANK
 from engine.live.breaker import announce
-from engine.live.holds import ACCOUNT, FOR_A_PERSON
+from engine.live.holds import ACCOUNT, CHANGE, FOR_A_PERSON
 from engine.live.orders import OrderManager
 from engine.live.status import risk_panel
 from engine.live.writer import Writer
@@ -194,6 +194,8 @@ class Control:
             risk.flatten and command.kind is not CommandKind.RESUME
         )
         changed = self._switched(risk, state, command, flatten=flatten)
+        if command.kind is CommandKind.RESUME and CHANGE in changed.holds:
+            changed = replace(changed, holds={k: v for k, v in changed.holds.items() if k != CHANGE})
         try:
             record = await self._record(command, True, SAID[command.kind, state], changed)
         except StoreFailed:

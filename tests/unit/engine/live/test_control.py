@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace
 
+from configs.schema.risk import RiskSettings
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind
 from engine.core.domain.errors import BadQuestion, Refused, StoreFailed
@@ -23,6 +24,7 @@ from engine.core.domain.records import (
     Record,
 )
 from engine.core.domain.risk import Lock, RiskState, TradingState
+from engine.core.domain.venue import Traits
 from engine.live.bus import Bus
 from engine.live.control import Control
 from engine.live.desk import LiveDesk
@@ -771,3 +773,61 @@ async def test_an_entry_leaves_once(room: Room) -> None:
 
     assert await room.orders.submit([entry]) == f"{entry.client_id} has left already"
     assert room.elsewhere.halt().state is HALTED
+
+
+class Elsewhere(PaperVenue):
+    """A venue that is reached over a wire, and so can be flooded."""
+
+    @property
+    def traits(self) -> Traits:
+        return super().traits._replace(absent_after_s=18.0)
+
+
+def hurried(room: Room, *orders: OrderRequest, **limits: int) -> OrderManager:
+    """Orders at such a venue, whose entries are decided already."""
+    chosen = settings(risk=RiskSettings(**limits))
+    room.start(DeskState(portfolio=portfolio(orders=[Order(each, OrderStatus.INTENT) for each in orders])))
+    return OrderManager(room.writer, room.journal, Elsewhere(chosen), room.store, room.clock, chosen)
+
+
+async def test_entries_leave_a_fifth_of_the_rate_to_exits_and_exits_are_always_let_go(room: Room) -> None:
+    entries = [order_request(cause=f"d-aaaaaaaa{n}-1") for n in range(5)]
+    orders = hurried(room, *entries, max_requests_per_second=100, max_requests_per_minute=5)
+
+    said = [await orders.submit([entry]) for entry in entries]
+
+    assert said == [
+        "",
+        "",
+        "",
+        "",
+        "4 requests to the venue within a minute; 4 of 5 are for entries (risk.max_requests_per_minute)",
+    ]
+    exits = [
+        order_request(cause=f"d-bbbbbbbb{n}-1", leg="x", side=Side.SELL, reduce_only=True) for n in range(9)
+    ]
+    assert [await orders.submit([each]) for each in exits] == [""] * 9
+
+
+async def test_cancels_count_and_a_restart_does_not_forget_what_left(room: Room) -> None:
+    first, second = order_request(cause="d-aaaaaaaaa-1"), order_request(cause="d-bbbbbbbbb-1")
+    orders = hurried(room, first, second, max_requests_per_day=2)
+    await orders.submit([first])
+    again = OrderManager(
+        room.writer,
+        room.journal,
+        Elsewhere(settings()),
+        room.store,
+        room.clock,
+        settings(risk=RiskSettings(max_requests_per_day=1)),
+    )
+    assert (await again.submit([second])).endswith("(risk.max_requests_per_day)")
+
+    room.clock.move(2 * DAY)
+    late = settings(risk=RiskSettings(max_requests_per_day=2))
+    third = order_request(cause="d-ccccccccc-1", at=room.clock.now())
+    room.start(DeskState(portfolio=portfolio(orders=(Order(third, OrderStatus.INTENT),))))
+    fresh = OrderManager(room.writer, room.journal, Elsewhere(late), room.store, room.clock, late)
+    await fresh.end(first)
+    await fresh.end(first)
+    assert (await fresh.submit([third])).startswith("2 requests to the venue within a")

@@ -1,0 +1,95 @@
+"""What is new since the last start, and who has to look at it."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from configs.schema.risk import RiskSettings
+from configs.schema.settings import Settings, settings_hash
+from engine.core.domain.records import CycleRecord, StartRecord, plain
+from engine.core.pipeline import decide
+from engine.live.change import change, widened
+from tests.builders import settings, start_record
+from tests.core_builders import inputs
+
+SETTINGS = settings()
+
+
+def started(chosen: Settings = SETTINGS, code: str = "1.0", **changed: Any) -> StartRecord:
+    return replace(
+        start_record(),
+        settings_hash=settings_hash(chosen),
+        values=plain(chosen),
+        code_version=code,
+        **changed,
+    )
+
+
+def decided(**changed: Any) -> CycleRecord:
+    """A decision of the code that runs now."""
+    asked = inputs(SETTINGS)
+    return replace(CycleRecord.of(asked, decide(asked), settings_hash(SETTINGS), "1.0"), **changed)
+
+
+def test_a_start_with_all_as_before_changes_nothing() -> None:
+    assert change(started(), started(id="s-later"), [decided()]) is None
+
+
+def test_new_code_that_decides_as_before_may_trade() -> None:
+    found = change(started(), started(code="1.1"), [decided(), decided()])
+
+    assert found is not None
+    assert found.text.endswith("code; of 2 decisions taken again 0 came out otherwise")
+    assert found.for_a_person == ""
+
+
+def test_new_code_that_decides_otherwise_waits_for_a_person() -> None:
+    other = decided()
+    other = replace(other, result=replace(other.result, refused_by="the old way"))
+
+    found = change(started(), started(code="1.1"), [decided(), other])
+
+    assert found is not None
+    assert found.for_a_person == f"1 of 2 decisions come out otherwise now, the first {other.id}"
+
+
+def test_decisions_of_other_settings_are_not_taken_again() -> None:
+    found = change(started(), started(code="1.1"), [decided(settings_hash="another")])
+
+    assert found is not None and "of 0 decisions" in found.text
+
+
+def test_settings_that_this_code_does_not_know_wait_for_a_person() -> None:
+    old = replace(started(), values={"desk": {}, "turbo": True})
+
+    found = change(old, started(code="1.1"), [decided()])
+
+    assert found is not None
+    assert found.for_a_person.startswith("what ran before cannot be compared: ")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ({"max_gross": 0.1}, {"max_gross": 0.49}, []),
+        ({"max_gross": 0.1}, {"max_gross": 0.5}, ["risk.max_gross from 0.1 to 0.5"]),
+        ({"max_gross": 0.5}, {"max_gross": 0.1}, []),
+        ({"max_unknown_orders": 0}, {"max_unknown_orders": 1}, ["risk.max_unknown_orders from 0 to 1"]),
+        ({"loss_pause_bars": 5}, {"loss_pause_bars": 1}, ["risk.loss_pause_bars from 5 to 1"]),
+        ({"loss_pause_bars": 1}, {"loss_pause_bars": 5}, []),
+    ],
+)
+def test_a_limit_that_is_five_times_as_wide_is_told(
+    before: dict[str, Any], now: dict[str, Any], told: list[str]
+) -> None:
+    assert widened(RiskSettings(**before), RiskSettings(**now)) == told
+
+
+def test_a_much_wider_limit_waits_for_a_person() -> None:
+    wide = settings(risk=RiskSettings(max_trade_risk=0.2))
+
+    found = change(started(), started(wide), [])
+
+    assert found is not None
+    assert found.for_a_person == "much wider limits: risk.max_trade_risk from 0.02 to 0.2"
