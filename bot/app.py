@@ -1,7 +1,6 @@
 """The bot's two halves: messages in, alerts out. Neither can delay the engine."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -15,6 +14,12 @@ from engine.core.domain.records import Record
 from engine.ports import Desk, Journal
 
 log = logging.getLogger(__name__)
+
+HASTY, UNDOES = "kill", "resume"
+"""What goes before all that waits, and what must not come after it because it waited."""
+ASKED = 1000
+"""Messages that may wait for an answer; then the chat waits."""
+OVERTAKEN = "Nothing was resumed: a kill came after it. Say it again if you mean it."
 
 WAITING = 1000
 """Records that may wait to be told; what comes on top is counted, and said when there is room again."""
@@ -48,20 +53,50 @@ class Bot:
         self._quietest = quietest
         self._news: asyncio.Queue[Record] = asyncio.Queue(WAITING)
         self._missed = 0
+        self._asked: asyncio.Queue[tuple[Message, int]] = asyncio.Queue(ASKED)
+        self._hasty: set[asyncio.Task[None]] = set()
+        self._kills = 0
 
     async def run(self) -> None:
-        """Answer messages and tell alerts until the chat ends, then tell the alerts that still wait."""
+        """Answer messages and tell alerts until the chat ends, then tell the alerts that still wait.
+
+        Messages are answered in their order, one after another; only a kill waits for none of them.
+        """
         self._desk.listen(self.hear)
-        telling = asyncio.create_task(self._tell())
+        beside = [asyncio.create_task(self._tell()), asyncio.create_task(self._serve())]
         try:
             async for message in self._chat.messages():
-                reply = await self.answer(message)
-                await self._reply(message, reply.text)
+                await self._receive(message)
+            await self._asked.join()
+            await asyncio.gather(*self._hasty)
         finally:
-            telling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await telling
+            for task in (*beside, *self._hasty):
+                task.cancel()
+            await asyncio.gather(*beside, *self._hasty, return_exceptions=True)
         await self.tell_waiting()
+
+    async def _receive(self, message: Message) -> None:
+        if self._registry.named(message.text) != HASTY:
+            await self._asked.put((message, self._kills))
+            return
+        self._kills += 1
+        kill = asyncio.create_task(self._answer_to(message))
+        self._hasty.add(kill)
+        kill.add_done_callback(self._hasty.discard)
+
+    async def _serve(self) -> None:
+        while True:
+            message, kills = await self._asked.get()
+            await asyncio.gather(*self._hasty)
+            if kills != self._kills and self._registry.named(message.text) == UNDOES:
+                await self._reply(message, OVERTAKEN)
+            else:
+                await self._answer_to(message)
+            self._asked.task_done()
+
+    async def _answer_to(self, message: Message) -> None:
+        reply = await self.answer(message)
+        await self._reply(message, reply.text)
 
     async def _reply(self, message: Message, text: str) -> None:
         """A chat that takes no answer may still bring the next message, and that may be a kill."""

@@ -75,6 +75,11 @@ class Registry:
         """What somebody of that role may use."""
         return [command for command in self.commands.values() if command.role <= role]
 
+    def named(self, text: str) -> str:
+        """The command that a message calls; empty when it calls none."""
+        name = clean(text)[1:].partition(" ")[0] if text.lstrip().startswith("/") and _as_typed(text) else ""
+        return name if name in self.commands else ""
+
     async def dispatch(self, text: str, context: Context) -> Reply:
         """Carry out one message. Whatever a person types, the answer is a reply."""
         plain = clean(text)

@@ -1,6 +1,6 @@
 """The outside world on one page: what the engine needs from whatever surrounds it, and what each promises."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
@@ -67,6 +67,9 @@ class Venue(Protocol):
 
     async def updates(self, bars: Sequence[Bar]) -> Sequence[OrderUpdate]:
         """What it tells by itself since last asked; `bars` is what just closed. Never before its time."""
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        """What the account holds of each asset, free and locked. One question, where `account` is many."""
 
     async def account(self, since: datetime) -> Account:
         """Balances, open orders and the executions from `since` on."""

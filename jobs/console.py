@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,14 @@ def bot_over(
     """The console bot over any desk. `remember` keeps questions and answers, where the journal is ours to write."""
 
     async def report(day: str) -> str:
-        return "\n".join(build(journal, day or last_day(journal) or "never", settings.desk.cash).lines)
+        return await asyncio.to_thread(_report, journal, day, settings.desk.cash)
 
     return Bot(chat or ConsoleChat(_session()), desk, journal, report, clock.now, remember=remember)
+
+
+def _report(journal: Journal, day: str, cash: Decimal) -> str:
+    """On a thread of its own: a busy day takes a while to read, and nothing else may wait for it."""
+    return "\n".join(build(journal, day or last_day(journal) or "never", cash).lines)
 
 
 def _over_store(home: Home, settings: Settings, use: Callable[[Bot], Awaitable[Any]]) -> Any:

@@ -6,7 +6,7 @@ answer waits from the first start after it was to leave (`Order.second`), or a d
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from configs.schema.settings import Settings
@@ -17,7 +17,6 @@ from engine.core.domain.ids import record_id
 from engine.core.domain.instrument import base_of, whole_lots
 from engine.core.domain.order import Order, OrderStatus, OrderType
 from engine.core.domain.records import IncidentRecord
-from engine.core.domain.venue import Account
 from engine.core.execution.account import ours
 from engine.core.execution.protect import Act, Step, due
 from engine.live.holds import UNTOLD, VENUE, Holds, Refusals
@@ -163,7 +162,7 @@ class Tender:
     async def _doubtful(self) -> frozenset[str]:
         """Orders that only reduce, of which there is no trace, where the account holds nothing but ours to sell.
 
-        The account is read for it, now: what was moved in a moment ago is in no book yet.
+        The balances are asked for it, now: what was moved in a moment ago is in no book yet.
         """
         now, after = self._clock.monotonic(), self._venue.traits.retry_exit_after_s
         lost = [
@@ -177,14 +176,14 @@ class Tender:
             return frozenset()
         try:
             async with asyncio.timeout(self._settings.venue.answer_s):
-                account = await self._venue.account(self._clock.now())
+                balances = await self._venue.balances()
         except (VenueDown, TimeoutError):
             return frozenset()
-        return frozenset(each.client_id for each in lost if self._all_is_ours(each.instrument, account))
+        return frozenset(each.client_id for each in lost if self._all_is_ours(each.instrument, balances))
 
-    def _all_is_ours(self, instrument: str, account: Account) -> bool:
+    def _all_is_ours(self, instrument: str, balances: Mapping[str, Decimal]) -> bool:
         portfolio, base = self._writer.state.portfolio, base_of(instrument)
-        there = account.balances.get(base, Decimal(0))
+        there = balances.get(base, Decimal(0))
         beside = there - ours(portfolio, self._settings.desk.currency).get(base, Decimal(0))
         return whole_lots(self._settings.instrument(instrument), max(beside, Decimal(0))) <= 0
 

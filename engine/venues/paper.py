@@ -1,6 +1,6 @@
 """The venue that is us: the simulated book behind the Venue port, fed with whatever bars the desk sees."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -59,6 +59,10 @@ class PaperVenue:
         """An open order of that id. Its fills have been told: they are not told again here."""
         known = self._book.get(order.client_id)
         return None if known is None else Sighting(known.status, known.filled, ())
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        """Nothing that the journal does not know."""
+        return {}
 
     async def account(self, since: datetime) -> Account:
         """Nothing that the journal does not know: this venue has no memory of its own."""

@@ -8,7 +8,8 @@ commit; the exchange of the tests is a process of its own, on loopback. Moments 
    to be told. From the moment when the chat brings the kill to the moment when the halt row is durable.
 2. *To the last cancel*: thirty entries rest. From the command to the last cancel in the exchange's books.
 3. *To flat*: two positions with their stops. From the command to the exchange's last sale, by the rounds of the engine
-   as shipped (one in two seconds); then again with every second call failing before or after it was carried out.
+   as shipped (one in two seconds); then again with every second call failing before or after it was carried out. At the
+   end of each the journal is held against the exchange's books: nothing lost, nothing doubled.
 """
 
 import asyncio
@@ -38,7 +39,8 @@ from tests.bench.measure import finish, table
 from tests.builders import command_record, incident, order_request
 from tests.chaos.desks import Exchange
 from tests.exchange.server import KEY, SECRET
-from tests.life import BTC, ETH, PRICES, Life
+from tests.judge import Judgement
+from tests.life import BTC, CASH, ETH, PRICES, Life
 
 TRIALS = 200
 A_SECOND, ONE_IN = 50, 10
@@ -220,6 +222,7 @@ async def flats(trials: int, *, failing: bool) -> list[float]:
             await outside.pull("calm")
             await _quiet(life)
             await _resumed(life)
+        Judgement(await outside.pull("truth"), life.home / "desk.sqlite3", CASH)
     return took
 
 

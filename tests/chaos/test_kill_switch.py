@@ -7,6 +7,7 @@ test ends with a resume and an entry, so that what held the desk back was the ki
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import time
@@ -106,7 +107,7 @@ def wait_for_an_entry(desk: Desk, after_ms: int) -> None:
         press(desk, 0.3)
 
 
-def test_k1_a_kill_holds_while_the_engine_is_frozen_and_when_it_wakes_up(
+def test_a_kill_holds_while_the_engine_is_frozen_and_when_it_wakes_up(
     desk: Desk, record_property: Figure
 ) -> None:
     press(desk, 0.5)
@@ -126,7 +127,7 @@ def test_k1_a_kill_holds_while_the_engine_is_frozen_and_when_it_wakes_up(
     )
 
 
-def test_k2_a_kill_holds_while_the_venue_is_dead_and_when_it_comes_back(desk: Desk) -> None:
+def test_a_kill_holds_while_the_venue_is_dead_and_when_it_comes_back(desk: Desk) -> None:
     desk.exchange.process.send_signal(signal.SIGSTOP)
     press(desk, 0.5)
     killed = finished(desk.begin("kill", "the venue is gone"))
@@ -136,7 +137,7 @@ def test_k2_a_kill_holds_while_the_venue_is_dead_and_when_it_comes_back(desk: De
     nothing_until_a_resume(desk, killed)
 
 
-def test_k3_a_kill_holds_where_the_chat_is_dead(desk: Desk) -> None:
+def test_a_kill_holds_where_the_chat_is_dead(desk: Desk) -> None:
     """Whoever read the answers is gone: a desk goes on, hears what is still typed, and can be killed."""
     reading, writing = os.pipe()
     desk.kill()
@@ -161,9 +162,7 @@ def test_k3_a_kill_holds_where_the_chat_is_dead(desk: Desk) -> None:
     nothing_until_a_resume(desk, typed)
 
 
-def test_k4_a_kill_holds_where_neither_engine_nor_kill_have_room_to_write(desk: Desk) -> None:
-    import resource
-
+def test_a_kill_holds_where_neither_engine_nor_kill_have_room_to_write(desk: Desk) -> None:
     assert desk.process is not None
     resource.prlimit(desk.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     press(desk, 0.5)
@@ -181,7 +180,7 @@ def test_k4_a_kill_holds_where_neither_engine_nor_kill_have_room_to_write(desk: 
 
 
 @pytest.mark.parametrize("number", range(2))
-def test_k5_a_kill_during_a_boot_holds_whenever_it_comes(desk: Desk, number: int) -> None:
+def test_a_kill_during_a_boot_holds_whenever_it_comes(desk: Desk, number: int) -> None:
     chance = random.Random(number)
     for _ in range(3):
         press(desk, 0.5)
@@ -202,7 +201,7 @@ def test_k5_a_kill_during_a_boot_holds_whenever_it_comes(desk: Desk, number: int
     nothing_until_a_resume(desk, killed)
 
 
-def test_k6_kills_at_once_and_one_that_dies_half_way_are_one_kill(desk: Desk) -> None:
+def test_kills_at_once_and_one_that_dies_half_way_are_one_kill(desk: Desk) -> None:
     dies = desk.begin("kill", "this one is killed itself")
     press(desk, 0.3)
     dies.kill()
@@ -214,7 +213,7 @@ def test_k6_kills_at_once_and_one_that_dies_half_way_are_one_kill(desk: Desk) ->
     nothing_until_a_resume(desk, min(killed))
 
 
-def test_k7_a_kill_during_a_resume_wins_or_is_one_step_behind_it(desk: Desk) -> None:
+def test_a_kill_during_a_resume_wins_or_is_one_step_behind_it(desk: Desk) -> None:
     """Whichever is first, one step back from a kill never lets anything in."""
     chance = random.Random(7)
     killed = finished(desk.begin("kill", "enough"))
@@ -234,7 +233,7 @@ def test_k7_a_kill_during_a_resume_wins_or_is_one_step_behind_it(desk: Desk) -> 
     nothing_until_a_resume(desk, killed)
 
 
-def test_k8_a_flatten_that_was_killed_twice_while_the_venue_is_dead_ends_flat_without_a_person(
+def test_e8_a_flatten_that_was_killed_twice_while_the_venue_is_dead_ends_flat_without_a_person(
     desk: Desk, record_property: Figure
 ) -> None:
     desk.exchange.process.send_signal(signal.SIGSTOP)

@@ -1285,3 +1285,19 @@ async def test_c1_a_refused_time_stamp_whose_clock_cannot_be_read_is_told_and_th
     assert "-1021" in answer.reason
     assert "the venue refused a time stamp, and its clock cannot be read: " in caplog.text
     assert exchange.books.truth()["orders"] == []
+
+
+async def test_balances_are_free_and_locked_together_for_one_question(
+    venue: CcxtVenue, exchange: FakeExchange
+) -> None:
+    await venue.submit(stop("0.1"))
+    before = len(exchange.log)
+
+    balances = await venue.balances()
+
+    assert (balances["BTC"], balances["USDT"]) == (Decimal(1), Decimal(10000))
+    assert [each["path"] for each in exchange.log[before:]] == ["account"]
+    assert (await venue.account(CLOSE)).balances == balances
+    exchange.rewrites["account"] = lambda told, q: told | {"balances": "none"}
+    with pytest.raises(VenueDown):
+        await venue.balances()

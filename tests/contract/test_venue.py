@@ -196,4 +196,5 @@ async def test_it_tells_a_price_once_a_bar_has_closed_and_has_neither_account_no
 
     assert {await venue.price(INSTRUMENT, side) for side in Side} == {Decimal(1250)}
     assert await venue.account(CLOSE) == ({}, (), ())
+    assert await venue.balances() == {}
     assert (await venue.clock_offset(), venue.unwell()) == (0, "")

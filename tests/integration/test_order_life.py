@@ -782,3 +782,21 @@ async def test_a3_an_exit_without_a_trace_is_not_tried_again_while_the_account_c
     assert [o["status"] for o in desk.sent(Side.SELL) if o["type"] == "MARKET"] == ["FILLED"]
     await desk.tend_for(30)
     desk.judged()
+
+
+async def test_a3_an_exit_without_a_trace_is_tried_again_though_orders_and_trades_cannot_be_listed(
+    desk: Life,
+) -> None:
+    """Whether all coins are the desk's is in the balances alone: a venue that fails often is asked for nothing else."""
+    await desk.buy("0.01")
+    desk.exchange.fault("POST order", when="before", answer="reset")
+    for path in ("openOrders", "myTrades"):
+        desk.exchange.fault(path, answer="error", status=503, count=1000)
+    await desk.sell()
+    await desk.tend_for(8)
+
+    assert [o["status"] for o in desk.sent(Side.SELL) if o["type"] == "MARKET"] == ["FILLED"]
+    desk.exchange.faults.waiting.clear()
+    await desk.tend_for(30)
+    assert desk.portfolio.positions == ()
+    desk.judged()

@@ -1,7 +1,7 @@
 """What the desk sees of the exchange: requests that travel, get lost and are answered late; never the truth itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -92,11 +92,14 @@ class SimVenue:
         """Nothing is told unasked."""
         return ()
 
+    async def balances(self) -> Mapping[str, Decimal]:
+        """What there is of everything."""
+        await self._reached("balances")
+        return {asset: amount for asset, amount in self._exchange.balances.items() if amount}
+
     async def account(self, since: datetime) -> Account:
         """Several requests, and time passes between them."""
-        await self._reached("account")
-        exchange = self._exchange
-        balances = {asset: amount for asset, amount in exchange.balances.items() if amount}
+        exchange, balances = self._exchange, await self.balances()
         await pause(self._world.chance.uniform(0.01, 0.2))
         now = self._world.now
         orders = tuple(

@@ -5,7 +5,7 @@ connection was made. Everything between the two is unknown, and the desk looks i
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
@@ -152,16 +152,23 @@ class CcxtVenue:
         """Nothing is told unasked: there are no streams yet."""
         return ()
 
+    async def balances(self) -> Mapping[str, Decimal]:
+        """Free and locked together, of every asset of the desk's instruments."""
+        told = await self._told_account()
+        wanted = {asset for name in self._instruments for asset in convert.assets_of(name)}
+        try:
+            return convert.balances(told, sorted(wanted))
+        except BadData as error:
+            raise VenueDown(str(error)) from None
+
     async def account(self, since: datetime) -> Account:
         """What is there: one answer for the balances, then orders and trades of each instrument.
 
         They are several requests: a trade that comes in between is among the trades and not in the balances. So a
         difference means something only when it is there the second time, too.
         """
-        told = await self._told_account()
-        wanted = {asset for name in self._instruments for asset in convert.assets_of(name)}
+        balances = await self.balances()
         try:
-            balances = convert.balances(told, sorted(wanted))
             orders = await self._open_orders()
             fills = [each for name in self._instruments for each in await self._fills_since(name, since)]
         except BadData as error:
@@ -169,7 +176,9 @@ class CcxtVenue:
         if self.denied:  # nothing is sent meanwhile that could show that the key is taken again
             with suppress(VenueDown):
                 await self.permissions()
-        return Account(balances, orders, tuple(sorted(fills, key=lambda each: (each.at, each.trade_id))))
+        return Account(
+            dict(balances), orders, tuple(sorted(fills, key=lambda each: (each.at, each.trade_id)))
+        )
 
     async def price(self, instrument: str, side: Side) -> Decimal:
         """The ask to buy, the bid to sell; VenueDown for a book that is empty, crossed or absurd."""

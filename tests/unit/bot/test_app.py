@@ -14,6 +14,7 @@ from bot.people import CONSOLE
 from engine.core.domain.records import Record
 from tests.builders import command_record, cycle_record, decision, entry_orders, fill, start_record
 from tests.fakes import FakeClock, FakeDesk, ListJournal
+from tests.life import until
 
 
 class ListChat:
@@ -177,3 +178,64 @@ async def test_a_chat_that_takes_no_answers_is_still_listened_to(caplog: pytest.
 
     assert [command.kind for command in desk.commands] == ["kill"]
     assert "the answer to list-0 could not be told" in caplog.text
+
+
+class Slow:
+    """A report that takes as long as a test lets it."""
+
+    def __init__(self) -> None:
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    async def report(self, day: str) -> str:
+        """When it is let."""
+        self.asked.set()
+        await self.let.wait()
+        return "the report"
+
+
+async def test_a_kill_waits_for_no_message_before_it_and_all_others_keep_their_order() -> None:
+    chat, desk, slow = ListChat("/report", "/status", "/kill enough", "/help"), FakeDesk(), Slow()
+    running = asyncio.create_task(
+        Bot(chat, desk, ListJournal(start_record()), slow.report, FakeClock().now).run()
+    )
+    await slow.asked.wait()
+    await until(lambda: bool(chat.said), "an answer")
+    first = list(chat.said)
+    slow.let.set()
+    await running
+
+    assert [command.kind for command in desk.commands] == ["kill"]
+    assert len(first) == 1
+    assert "The desk is halted" in first[0]
+    assert [chat.said[1], "halted" in chat.said[2], "/kill" in chat.said[3]] == ["the report", True, True]
+
+
+async def test_a_resume_that_waited_does_not_undo_a_kill_that_came_after_it() -> None:
+    chat, desk, slow = ListChat("/report", "/resume", "/kill enough", "/resume now"), FakeDesk(), Slow()
+    running = asyncio.create_task(
+        Bot(chat, desk, ListJournal(start_record()), slow.report, FakeClock().now).run()
+    )
+    await slow.asked.wait()
+    await until(lambda: bool(desk.commands), "the kill")
+    slow.let.set()
+    await running
+
+    assert [(command.kind, command.key) for command in desk.commands] == [
+        ("kill", "list-2"),
+        ("resume", "list-3"),
+    ]
+    assert app.OVERTAKEN in chat.said
+    assert desk.status()["state"] == "reducing"
+
+
+async def test_a_bot_that_is_ended_lets_go_of_whatever_waits() -> None:
+    chat, desk, slow = ListChat("/report", "/status"), FakeDesk(), Slow()
+    running = asyncio.create_task(
+        Bot(chat, desk, ListJournal(start_record()), slow.report, FakeClock().now).run()
+    )
+    await slow.asked.wait()
+    running.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert chat.said == []

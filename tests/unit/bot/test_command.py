@@ -222,3 +222,22 @@ async def test_whatever_is_typed_gets_a_reply_and_a_viewer_changes_nothing(text:
 
     assert reply.text
     assert FUZZ_DESK.commands == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("/kill", "kill"),
+        ("  /kill flatten now", "kill"),
+        ("/kill\nnow", "kill"),
+        ("/Kill", ""),
+        ("/killed", ""),
+        ("kill", ""),
+        ("/ kill", ""),
+        ("/\u043aill", ""),
+        ("/", ""),
+        ("", ""),
+    ],
+)
+def test_a_message_calls_a_command_by_its_exact_name_or_none(text: str, name: str) -> None:
+    assert REGISTRY.named(text) == name
