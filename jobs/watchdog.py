@@ -111,10 +111,11 @@ class Watchdog:
                 return 0  # somebody else's, and we were asked to go
             follows = after(ending, self._crashes, self._clock.monotonic())
             self._tell(watched, ending, follows)
-            if self._stopping or (follows.wait_s is None and not self._attach):
-                return ending.code if ending.code is not None and ending.code >= 0 else int(ending.frozen)
-            if not self._attach:
-                self._pass(follows.wait_s or 0.0)
+            if self._attach:
+                continue  # whoever starts it may do so again
+            if self._stopping or follows.wait_s is None:
+                return max(ending.code, 0) if ending.code is not None else int(ending.frozen)
+            self._pass(follows.wait_s)
 
     # --- Find and listen ------------------------------------------------------------------------------
 

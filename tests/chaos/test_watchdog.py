@@ -401,7 +401,6 @@ def test_e11_a_desk_that_another_copy_has_taken_over_is_killed_and_its_successor
     desk: Guarded, postgres_database: str
 ) -> None:
     """The lease ran out while it was frozen, and the halt row belongs to whoever acts now."""
-    desk.profile.write_text(desk.profile.read_text() + f"store:\n  url: {postgres_database}\n")
     guarded = Guarded(desk.home, desk.exchange, desk.phone, "--attach")
     guarded.profile.write_text(desk.profile.read_text() + f"store:\n  url: {postgres_database}\n")
     frozen = subprocess.Popen([sys.executable, "-c", BLOCKED, str(desk.home)], cwd=ROOT)

@@ -29,11 +29,11 @@ def test_an_alert_goes_over_https_or_stays_on_this_machine(url: str) -> None:
         "http://example.org/alerts",
         "http://localhost.example.org/",
         "http://127.0.0.1.example.org/",
-        "https://user:s3cret@example.org/",
+        "https://me.example:s3cret@example.org/",
         "https://example.org/a b",
         "https://example.org/a\r\nHost: other",
         "ftp://example.org/",
-        "file:///s3cret",
+        "gopher://example.org/s3cret",
         "example.org/s3cret",
     ],
 )
