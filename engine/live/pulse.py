@@ -3,8 +3,8 @@
 from engine.ports import Clock
 
 PATIENCE_S = 120.0
-"""So much longer than its period and a handful of answers a round may take: a venue that hangs is no hanging task."""
-ANSWERS = 10
+"""So much longer than its period and two dozen answers a round may take: a venue that hangs is no hanging task."""
+ANSWERS = 25
 
 
 class Pulse:

@@ -179,6 +179,25 @@ def rest_an_entry(desk: Guarded, letter: str = "e") -> str:
     return client_id
 
 
+def freeze_with_a_stop(desk: Guarded, trader: Desk, pid: int) -> tuple[set[str], float]:
+    """Stop the process while it holds something whose stop rests; those stops, and the second when it froze.
+
+    The desk closes what it holds after a few bars, so it may take more than one try.
+    """
+    for symbol, price in desk.exchange.pull("truth")["prices"].items():
+        desk.exchange.pull("price", symbol=symbol, price=price)  # it stands still: no stop fills by itself
+    for _ in range(20):
+        buy(trader)
+        os.kill(pid, signal.SIGSTOP)
+        frozen = time.monotonic()
+        time.sleep(0.2)  # what had left is there by now
+        stops = {name for name, status in orders(desk).items() if status == "NEW" and "s" in name[27:]}
+        if stops:
+            return stops, frozen
+        os.kill(pid, signal.SIGCONT)
+    raise AssertionError("no stop was ever there")
+
+
 def orders(desk: Guarded) -> dict[str, str]:
     """What the exchange has, and how it stands."""
     return {each["clientOrderId"]: each["status"] for each in desk.exchange.pull("truth")["orders"]}
@@ -204,15 +223,12 @@ def test_e12_a_frozen_desk_is_halted_told_of_killed_and_started_again_halted(
 ) -> None:
     pid = begin(desk)
     assert desk.process is not None
-    buy(desk)
-    stops = {o.request.client_id for o in desk.state().portfolio.orders if o.request.type is OrderType.STOP}
     memory = rss_mb(desk.process.pid)
     assert "numpy" not in Path(f"/proc/{desk.process.pid}/maps").read_text()
     assert desk.status()["watchdog"].startswith(f"held by pid {desk.process.pid} on")
     assert desk.status()["heartbeat_age_s"] < 2
 
-    os.kill(pid, signal.SIGSTOP)
-    frozen = time.monotonic()
+    stops, frozen = freeze_with_a_stop(desk, desk, pid)
     entry = rest_an_entry(desk)
     within(LOST_S + 5, lambda: bool(desk.phone.heard), "an alert", desk.log)
     alert = desk.phone.heard[0][0] - frozen
