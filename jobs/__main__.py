@@ -114,6 +114,23 @@ def run(
     )
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def watchdog(
+    context: typer.Context,
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+    attach: Annotated[
+        bool, typer.Option("--attach", help="Watch a desk that somebody else starts; never start one.")
+    ] = False,
+) -> None:
+    """Run the desk under watch: halted, cancelled, told and started again when it freezes. Options as for `run`."""
+    from jobs import watchdog as job
+
+    words = [*context.args, "--home", str(home), "--profile", profile, *(["--json"] if as_json else [])]
+    raise SystemExit(job.main(home, load(profile, os.environ), profile, words, attach=attach))
+
+
 @app.command()
 def backtest(
     data: Files,

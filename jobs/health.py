@@ -52,6 +52,9 @@ def _page(asked: bytes, status: Callable[[], dict[str, Any]], lag_s: Callable[[]
             "positions": len(shown["positions"]),
             "records": shown["records"],
             "worst_lag_s": round(lag_s(), 3),
+            "heartbeat_age_s": shown.get("heartbeat_age_s"),
+            "watchdog": shown.get("watchdog", ""),
+            "crashes": shown.get("crashes", 0),
             "pid": os.getpid(),
         }
     )

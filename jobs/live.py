@@ -34,10 +34,12 @@ from jobs.clocks import WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
 from jobs.health import serve
+from jobs.heartbeat import Heart, heartbeat
 from jobs.home import Home
 from jobs.output import say, show
 from jobs.reporter import Reporter
 from jobs.run import acting, done, lines_of, remember, tell
+from jobs.watched import watched
 
 Said = TypeVar("Said")
 LONGEST_WAIT_S = 30.0
@@ -54,8 +56,8 @@ def main(root: Path, settings: Settings, *, chat: bool, as_json: bool, standby: 
             " for recorded bars, expected --replay FILE"
         )
     home = Home(root)
-    with acting(home, settings, standby=standby) as held:
-        result = asyncio.run(run_live(home, settings, tell, held, chat=chat))
+    with acting(home, settings, standby=standby) as held, heartbeat(home.root) as heart:
+        result = asyncio.run(run_live(home, settings, tell, held, heart, chat=chat))
     show(as_json, result, lines_of(result))
 
 
@@ -74,10 +76,12 @@ async def run_live(
     settings: Settings,
     report: Callable[[DayReport], None],
     held: SqlLease | Sole,
+    heart: Heart,
     *,
     chat: bool = False,
 ) -> dict[str, Any]:
     """Recover, reconcile with the venue, and run. Returns what was done, as plain values."""
+    heart.begin()
     clock = WallClock()
     reporters: list[Reporter] = []
 
@@ -120,11 +124,15 @@ async def run_live(
             await engine.keeper.adopt_halt()
             say(f"the desk is up: {engine.desk.status()['state']}, orders go to {_where(market)}")
             port = settings.monitoring.health_port
-            async with serve(port, engine.desk.status, lambda: engine.keeper.worst_lag_s):
+            heart.up(engine.keeper.pulse.stuck)
+            async with serve(
+                port, lambda: engine.desk.status() | watched(home.root), lambda: engine.keeper.worst_lag_s
+            ):
                 await run_engine(engine, talk, held)
             await anchoring.stop()
             return done(engine, reporters[0])
         finally:
+            heart.ending()
             await engine.keeper.end()
             anchoring.abandon()
             engine.close()

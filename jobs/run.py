@@ -22,6 +22,7 @@ from jobs.bootstrap import Engine, open_engine
 from jobs.clocks import ReplayClock, WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
+from jobs.heartbeat import Heart, heartbeat
 from jobs.home import Home
 from jobs.output import say, show
 from jobs.reporter import Reporter, Tell
@@ -53,8 +54,8 @@ def main(
         stop=moment(stop) if stop else None,
     )
     home = Home(root)
-    with acting(home, universe.settings, standby=standby) as held:
-        result = asyncio.run(run_replay(home, universe, speed, tell, held, chat=chat))
+    with acting(home, universe.settings, standby=standby) as held, heartbeat(home.root) as heart:
+        result = asyncio.run(run_replay(home, universe, speed, tell, held, heart, chat=chat))
     show(as_json, result, lines_of(result))
 
 
@@ -89,12 +90,20 @@ def lines_of(done: dict[str, Any]) -> list[str]:
 
 
 async def run_replay(
-    home: Home, universe: Universe, speed: float, tell: Tell, held: SqlLease | Sole, *, chat: bool = False
+    home: Home,
+    universe: Universe,
+    speed: float,
+    tell: Tell,
+    held: SqlLease | Sole,
+    heart: Heart,
+    *,
+    chat: bool = False,
 ) -> dict[str, Any]:
     """Recover, go on where the journal stopped, and run until the data ends or a signal comes.
 
     The first bars of the data warm the windows up. Returns what was done, as plain values.
     """
+    heart.begin()
     settings = universe.settings
     first = from_epoch_ms(min(int(bars.end_ms[0]) for bars in universe.series.values()) - 1)
     clock = ReplayClock(first)
@@ -124,12 +133,14 @@ async def run_replay(
     try:
         await reporters[0].catch_up()
         talk = bot_over(engine.desk, engine.journal, settings, clock, remember(engine)) if chat else None
+        heart.up()
         await _run(engine, pace, talk, held)
         if not engine.loop.stopping:  # a day that a signal cut short is reported when it is over
             await reporters[0].finish()
         await anchoring.stop()
         return done(engine, reporters[0])
     finally:
+        heart.ending()
         anchoring.abandon()
         pace.stop()
         engine.close()

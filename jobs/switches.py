@@ -18,6 +18,7 @@ from jobs.clocks import WallClock
 from jobs.home import Home
 from jobs.opened import halts, opened
 from jobs.output import show
+from jobs.watched import watched
 
 
 def status(root: Path, settings: Settings, *, as_json: bool) -> None:
@@ -40,7 +41,7 @@ def current(home: Home, journal: Any, settings: Settings) -> dict[str, Any]:
     store = halts(home, settings, read_only=True)
     try:
         shown = status_with_halt(recovered.state, recovered.sequence, store.halt(), settings.desk.currency)
-        return shown | {"running": holder(home.root)}
+        return shown | {"running": holder(home.root)} | watched(home.root)
     finally:
         store.close()
 
@@ -140,6 +141,8 @@ def lines(value: dict[str, Any]) -> list[str]:
         f"last bar {_when(value['last_bar'])}, {value['open_orders']} open orders, {value['records']:,} records",
     ]
     shown += [] if value.get("running", True) else ["no engine runs in this home: `whydesk run` starts one"]
+    if value.get("crashes"):
+        shown.append(f"the desk crashed {value['crashes']} times within ten minutes")
     shown += [f"nothing new is opened: {why}" for why in value["holds"].values()]
     return shown + [
         f"  {p['quantity']} {p['instrument']} at {_price(p['average_price'])}, now {_price(p['price'])}, "

@@ -19,6 +19,7 @@ from engine.live.control import Control
 from engine.live.desk import GONE, LiveDesk
 from engine.live.holds import CLOCK, DATA, UNREAD, Holds
 from engine.live.outage import Outage
+from engine.live.pulse import Pulse
 from engine.live.reconcile import Reconciler
 from engine.live.tend import PATIENCE, Tender
 from engine.live.writer import Writer
@@ -67,25 +68,41 @@ class Keeper:
         """What the first look begins with, while it is due."""
         self._first: asyncio.Task[None] | None = None
         self.worst_lag_s = 0.0
+        self.pulse = Pulse(clock, settings.venue.answer_s)
 
     def tasks(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What is to run, by name."""
         venue = self._settings.venue
         own: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "tend": lambda: every(venue.poll_s, self._outlasting(self.tend)),
-            "data": lambda: every(venue.poll_s, self._outlasting(self.check_data)),
-            "lag": lambda: every(LAG_EVERY_S, self.measure_lag),
+            "tend": self._every("tend", venue.poll_s, self._outlasting(self.tend)),
+            "data": self._every("data", venue.poll_s, self._outlasting(self.check_data)),
+            "lag": self._every("lag", LAG_EVERY_S, self.measure_lag),
         }
         if self._inbox is not None:
-            own["inbox"] = lambda: every(INBOX_S, self._outlasting(self.read_inbox))
+            own["inbox"] = self._every("inbox", INBOX_S, self._outlasting(self.read_inbox))
         if not self._venue.traits.absent_after_s:
             return own  # it is part of this process: there is nothing to compare it with
         return own | {
-            "begin": lambda: every(AGAIN_S, self._outlasting(self.begin_again)),
-            "reconcile": lambda: every(venue.reconcile_s, self._outlasting(self.reconcile)),
-            "accept": lambda: every(venue.poll_s, self._outlasting(self.accept)),
-            "clock": lambda: every(venue.reconcile_s, self._outlasting(self.check_clock)),
+            "begin": self._every("begin", AGAIN_S, self._outlasting(self.begin_again)),
+            "reconcile": self._every("reconcile", venue.reconcile_s, self._outlasting(self.reconcile)),
+            "accept": self._every("accept", venue.poll_s, self._outlasting(self.accept)),
+            "clock": self._every("clock", venue.reconcile_s, self._outlasting(self.check_clock)),
         }
+
+    def _every(
+        self, name: str, period_s: float, work: Callable[[], Awaitable[None]]
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
+        """The work again and again, and a note each time that it has come round."""
+
+        async def noted() -> None:
+            await work()
+            self.pulse.turned(name)
+
+        async def again() -> None:
+            self.pulse.expect(name, period_s)
+            await every(period_s, noted)
+
+        return again
 
     def _outlasting(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """The work, which a journal that takes nothing for a while does not end."""

@@ -40,6 +40,7 @@ _TAKE = (
     " expires = {now} + ? WHERE leases.expires <= {now} RETURNING token"
 )
 _WHO = "SELECT holder, token, since, expires FROM leases WHERE desk = ?"
+_HELD_BY = "SELECT holder FROM leases WHERE desk = ? AND expires > {now}"
 _RENEW = "UPDATE leases SET expires = {now} + ? WHERE desk = ? AND token = ?"
 _GIVE_BACK = "UPDATE leases SET expires = {now} WHERE desk = ? AND token = ?"
 
@@ -180,11 +181,32 @@ def lease(url: str, desk: str, waiting: Callable[[str], None] | None = None) -> 
         held.give_back()
 
 
+def holder_of(url: str, desk: str) -> str:
+    """Who holds the lease now, as it is written there; empty when nobody does, and on SQLite.
+
+    StoreFailed when it cannot be read.
+    """
+    where = place(url)
+    if where.dialect is not POSTGRESQL:
+        return ""
+    try:
+        with contextlib.closing(_quick(where)) as connection:
+            row = connection.execute(_sql(where, _HELD_BY), (desk,)).fetchone()
+    except driver_errors(where) as error:
+        raise StoreFailed(f"the lease of {desk} cannot be read: {one_line(error)}") from error
+    return row[0] if row else ""
+
+
+def signature(pid: int) -> str:
+    """How a process of this machine signs a lease."""
+    return f"pid {pid} on {socket.gethostname()}"
+
+
 def take(where: Place, desk: str, waiting: Callable[[str], None] | None = None) -> SqlLease:
     """Take the lease. A holder that died without giving it back is waited for: it does not extend its lease."""
     prepare(where, write=True)
     errors = driver_errors(where)
-    me = f"pid {os.getpid()} on {socket.gethostname()}"
+    me = signature(os.getpid())
     ttl, patience_ends = _microseconds(TTL_S), elapsed() + TTL_S + IDLE_MS / 1000
     connection: Connection | None = None
     seen: tuple[int, int] | None = None

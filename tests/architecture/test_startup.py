@@ -55,6 +55,19 @@ def test_an_exchange_is_loaded_only_by_whoever_opens_it() -> None:
     assert HEAVY & set(json.loads(done.stdout)) == set()
 
 
+def test_a_watchdog_loads_nothing_that_it_may_never_need() -> None:
+    """It outlives the desk in little room: what speaks to an exchange is loaded by a process that ends."""
+    code = "import sys, json, jobs.__main__, jobs.watchdog; print(json.dumps(list(sys.modules)))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stdout))
+    assert (HEAVY | {"numpy", "sqlalchemy", "http.client", "tenacity"}) & loaded == set()
+
+
 def test_importing_the_floors_loads_nothing_heavy() -> None:
     code = "import sys, json, configs, engine, engine.ports, explain, bot, jobs; print(json.dumps(list(sys.modules)))"
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -110,14 +110,20 @@ class Exchange:
 
 
 class Desk:
-    """`whydesk run` as a process that can be killed, frozen and started again in the same home."""
+    """`whydesk run` as a process that can be killed, frozen and started again in the same home.
 
-    def __init__(self, home: Path, exchange: Exchange) -> None:
+    `command` is another one than `run` with the same options; `more` is added to the profile.
+    """
+
+    def __init__(
+        self, home: Path, exchange: Exchange, command: Sequence[str] = ("run",), more: str = ""
+    ) -> None:
         self.home = home
         self.exchange = exchange
+        self.command = command
         self.profile = home / "chaos.yaml"
         home.mkdir(parents=True, exist_ok=True)
-        self.profile.write_text(PROFILE.format(url=exchange.url))
+        self.profile.write_text(PROFILE.format(url=exchange.url) + more)
         self.process: subprocess.Popen[str] | None = None
         self.log = home / "desk.log"
 
@@ -126,7 +132,7 @@ class Desk:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "jobs", "run"),
+                    *(sys.executable, "-m", "jobs", *self.command),
                     *("--profile", str(self.profile), "--home", str(self.home)),
                 ],
                 cwd=ROOT,

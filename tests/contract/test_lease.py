@@ -14,9 +14,9 @@ from engine.core.domain.errors import Fenced, HeldElsewhere, StoreFailed
 from engine.core.domain.records import IncidentRecord
 from engine.core.domain.risk import TradingState
 from engine.store import lease as lease_module
-from engine.store.driver import Place, connect, place
+from engine.store.driver import Place, connect, place, prepare
 from engine.store.journal import SqlJournal
-from engine.store.lease import Fence, Sole, SqlLease, elapsed, lease, take
+from engine.store.lease import Fence, Sole, SqlLease, elapsed, holder_of, lease, signature, take
 from engine.store.state import SqlStateStore
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -89,6 +89,21 @@ def test_what_was_given_back_can_be_taken_at_once_and_the_token_grows(where: Pla
         assert elapsed() - began < TTL_S
         held.give_back()
         assert not held.certain()
+
+
+def test_whoever_asks_is_told_who_holds_it_until_it_runs_out(
+    url: str, where: Place, holders: list[SqlLease]
+) -> None:
+    """On SQLite it is the lock of the home that counts, and there is nobody to tell of."""
+    if not url.startswith("sqlite"):
+        prepare(where, write=True)
+        assert holder_of(url, "desk") == ""
+    held = take(where, "desk")
+    holders.append(held)
+
+    assert holder_of(url, "desk") == ("" if url.startswith("sqlite") else signature(os.getpid()))
+    freeze(held)
+    until(lambda: holder_of(url, "desk") == "")
 
 
 def test_each_desk_has_a_lease_of_its_own(where: Place, holders: list[SqlLease]) -> None:

@@ -73,6 +73,15 @@ def is_order_id(text: str) -> bool:
     return _ORDER.fullmatch(text) is not None
 
 
+def is_entry_id(text: str) -> bool:
+    """Whether it is one of an order that can add risk: an entry. All others only reduce.
+
+    >>> is_entry_id(order_id("d-0fmb756o0-aa839972", "e")), is_entry_id(order_id("d-0fmb756o0-aa839972", "s2"))
+    (True, False)
+    """
+    return is_order_id(text) and text.rstrip(_DIGITS[:10])[-1] == "e"
+
+
 def fill_id(order: str, venue_trade: str) -> str:
     """The record of one fill; the venue's trade id makes it unique however often it is told."""
     return f"f-{order[2:11]}-{digest(order, venue_trade, length=12)}"

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from configs.schema.monitoring import MonitoringSettings
 from configs.schema.settings import Settings
 from configs.schema.store import StoreSettings
 from engine.core.domain.errors import BadSettings
@@ -207,9 +208,9 @@ class Identity(NamedTuple):
 class StartRecord(msgspec.Struct, frozen=True, gc=False, tag="start"):
     """The desk came up: which settings, features, models and code every later record was made with.
 
-    `values` are the settings as plain JSON values, without the store (its URL may hold a password): a journal
-    must stay readable when the code has learned or forgotten a setting. `second` is the clock's monotonic one on
-    `machine`.
+    `values` are the settings as plain JSON values, without the store and how the desk is watched (their URLs may hold
+    a password or a token): a journal must stay readable when the code has learned or forgotten a setting. `second` is
+    the clock's monotonic one on `machine`.
     """
 
     id: str
@@ -365,10 +366,9 @@ _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
 
 def plain(settings: Settings) -> dict[str, Any]:
-    """The settings as a start record keeps them."""
-    values: dict[str, Any] = msgspec.json.decode(
-        msgspec.json.encode(msgspec.structs.replace(settings, store=StoreSettings()))
-    )
+    """The settings as a start record keeps them: without what may hold a password or a token."""
+    kept = msgspec.structs.replace(settings, store=StoreSettings(), monitoring=MonitoringSettings())
+    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(kept))
     return values
 
 

@@ -169,7 +169,7 @@ class CcxtVenue:
         """
         balances = await self.balances()
         try:
-            orders = await self._open_orders()
+            orders = await self.open_orders()
             fills = [each for name in self._instruments for each in await self._fills_since(name, since)]
         except BadData as error:
             raise VenueDown(str(error)) from None
@@ -244,6 +244,23 @@ class CcxtVenue:
             self._rest.trusted()
         return may
 
+    async def open_orders(self) -> tuple[OpenOrder, ...]:
+        """What rests there in our instruments, ours or not. VenueDown, or BadData for what cannot be read."""
+        if len(self._instruments) > ONE_BY_ONE:
+            payloads = [await self._rest.ask_again(ALL_OPEN_ORDERS, {})]
+        else:
+            payloads = [
+                await self._rest.ask_again(OPEN_ORDERS, {"symbol": symbol_of(name)})
+                for name in self._instruments
+            ]
+        found: dict[str, OpenOrder] = {}
+        for rows in payloads:
+            for row in convert.read(rows, list):
+                order = convert.open_order(row, self._names)
+                if order is not None:
+                    found[f"{order.instrument} {order.venue_id}"] = order
+        return tuple(found.values())
+
     async def close(self) -> None:
         """Let go of the connections."""
         await self._rest.close()
@@ -315,22 +332,6 @@ class CcxtVenue:
         told = await self._rest.ask_again(ACCOUNT, {})
         self._omits_zeros = False
         return told
-
-    async def _open_orders(self) -> tuple[OpenOrder, ...]:
-        if len(self._instruments) > ONE_BY_ONE:
-            payloads = [await self._rest.ask_again(ALL_OPEN_ORDERS, {})]
-        else:
-            payloads = [
-                await self._rest.ask_again(OPEN_ORDERS, {"symbol": symbol_of(name)})
-                for name in self._instruments
-            ]
-        found: dict[str, OpenOrder] = {}
-        for rows in payloads:
-            for row in convert.read(rows, list):
-                order = convert.open_order(row, self._names)
-                if order is not None:
-                    found[f"{order.instrument} {order.venue_id}"] = order
-        return tuple(found.values())
 
     async def _quote(self, symbol: str) -> tuple[Decimal, Decimal]:
         told = await self._rest.ask(BOOK_TICKER, {"symbol": symbol})

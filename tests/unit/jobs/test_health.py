@@ -39,6 +39,15 @@ async def test_it_tells_the_state_and_why_nothing_new_is_opened(port: int) -> No
     assert told["pid"] > 0
 
 
+async def test_it_tells_who_watches_and_how_the_heart_is(port: int) -> None:
+    seen = {"heartbeat_age_s": 0.4, "watchdog": "held by pid 7", "crashes": 2}
+
+    async with serve(port, lambda: dict(status()) | seen, lambda: 0.0):
+        _, _, body = (await ask(port, b"GET /health HTTP/1.1\r\n\r\n")).partition(b"\r\n\r\n")
+
+    assert seen.items() <= json.loads(body).items()
+
+
 @pytest.mark.parametrize(
     "said", [b"GET / HTTP/1.1\r\n\r\n", b"POST /health HTTP/1.1\r\n\r\n", b"GET /healthy HTTP/1.1\r\n\r\n"]
 )

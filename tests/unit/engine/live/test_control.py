@@ -803,9 +803,7 @@ async def test_entries_leave_a_fifth_of_the_rate_to_exits_and_exits_are_always_l
         "",
         "4 requests to the venue within a minute; 4 of 5 are for entries (risk.max_requests_per_minute)",
     ]
-    exits = [
-        order_request(cause=f"d-bbbbbbbb{n}-1", leg="x", side=Side.SELL, reduce_only=True) for n in range(9)
-    ]
+    exits = [order_request(cause=f"d-bbbbbbbb{n}-1", leg="x", side=Side.SELL) for n in range(9)]
     assert [await orders.submit([each]) for each in exits] == [""] * 9
 
 
