@@ -1,21 +1,23 @@
 """The desk in days that broke others: the same pipeline over bars on which a scenario was laid.
 
 Shocks begin at several places of a file, drawn with the desk's seed, and after its last bar. At each of them the desk
-stands in two forms. *As it was*: with what it held and knew there after trading the `LEAD` bars before on fresh money.
-*Full*: with the largest position that its own review lets a person enter (`decide_wish`), in every instrument, an equal
-part of the permitted gross each. The wish is decided a bar before the last one, fills at the open of the last one, and the
-desk takes no decision of its own there, so that all of it is held when the shock begins. *Cut off* is the full desk at
-a venue that takes and fills nothing until prices are at their lowest: no stop acts, no exit leaves. Both are also run at
-twice the size: with limits of size twice as wide, and the limits on losses as they are.
+stands in two forms. *As it was*: with what it held and knew there after trading the `LEAD` bars before on fresh
+money. *Full*: with the largest position that its own review lets a person enter (`decide_wish`), in every instrument,
+an equal part of the permitted gross each. The wish is decided a bar before the last one, fills at the open of the
+last one, and the desk takes no decision of its own there, so that all of it is held when the shock begins. *Cut off*
+is the full desk at a venue that takes and fills nothing until prices are at their lowest: no stop acts, no exit
+leaves. Both are also run at twice the size: with limits of size twice as wide, and the limits on losses as they are.
 
-From then on everything is at work as always: stops at the venue, the position manager, breakers, data checks. Bars come in
-through those checks as they would from a file or an exchange: a price at or below zero is refused there, and the desk
-has no bar. What is written to nothing, and what borrowed money costs, is taken from the books between two moments.
+From then on everything is at work as always: stops at the venue, the position manager, breakers, data checks. Bars
+come in through those checks as they would from a file or an exchange: a price at or below zero is refused there, and
+the desk has no bar. What is written to nothing, and what borrowed money costs, is taken from the books between two
+moments.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -35,9 +37,17 @@ from engine.core.domain.errors import BadInput
 from engine.core.domain.ids import decision_id, epoch_ms, from_epoch_ms
 from engine.core.domain.instrument import exact, whole_lots
 from engine.core.domain.market import BarArrays, Ints
-from engine.core.domain.order import OrderRequest, OrderStatus, Side
+from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.portfolio import Portfolio
-from engine.core.domain.records import CycleRecord, FillRecord, Identity, OrderRecord, OutcomeKind, Record, Wish
+from engine.core.domain.records import (
+    CycleRecord,
+    FillRecord,
+    Identity,
+    OrderRecord,
+    OutcomeKind,
+    Record,
+    Wish,
+)
 from engine.core.domain.risk import TradingState
 from engine.core.execution.book import Book, Conditions
 from engine.core.market.quality import check_bars, repair
@@ -61,10 +71,11 @@ _BY = "stress"
 
 
 class Outcome(NamedTuple):
-    """What one shock did to one desk. Shares are of `equity`, that at the begin; bars are counted from there, 1 first.
+    """What one shock did to one desk. Shares are of `equity`, that at the begin; bars are counted from there, 1
+    first.
 
-    `loss_low` is to the lowest equity at a close (prices that were refused count: `refused` bars of them), `low_at` its
-    bar; `loss_end` to the last. `beyond_stop` is the furthest fill of a stop past its price, as a share of that.
+    `loss_low` is to the lowest equity at a close (prices that were refused count: `refused` bars of them), `low_at`
+    its bar; `loss_end` to the last. `beyond_stop` is the furthest fill of a stop past its price, as a share of that.
     `unsent` counts orders that a closed venue refused. `curve` is equity as a share of that at the begin.
     """
 
@@ -101,9 +112,14 @@ class Outcome(NamedTuple):
 
 
 class Reverse(NamedTuple):
-    """The smallest scale of one scenario that takes each of the four limits from a full desk of a size."""
+    """The smallest scale of one scenario that takes each of the four limits from a desk of a form and a size.
+
+    The limits are those of the day's halt and of the drawdown, half of the equity, and all of it; `most` is the
+    largest scale that was tried.
+    """
 
     scenario: str
+    form: str
     size: int
     most: float
     reaches: tuple[Reach, ...]
@@ -122,10 +138,13 @@ class Stress(NamedTuple):
     reverse: tuple[Reverse, ...]
     score: float | None
 
+    def of(self, scenario: str, form: str, size: int = 1) -> tuple[Outcome, ...]:
+        """What one scenario did to one form of the desk, place by place."""
+        return tuple(o for o in self.outcomes if (o.scenario, o.form, o.size) == (scenario, form, size))
+
     def worst(self, scenario: str, form: str, size: int = 1) -> Outcome:
         """Of all places the one where most was lost."""
-        mine = [o for o in self.outcomes if (o.scenario, o.form, o.size) == (scenario, form, size)]
-        return max(mine, key=lambda outcome: outcome.loss_low)
+        return max(self.of(scenario, form, size), key=lambda outcome: outcome.loss_low)
 
 
 class Stand(NamedTuple):
@@ -136,10 +155,14 @@ class Stand(NamedTuple):
 
 
 class _Ground(NamedTuple):
-    """The bars of all instruments, carried on past their end, and the moments at which any of them closes."""
+    """The bars of all instruments, carried on past their end, and the moments at which any of them closes.
+
+    No shock begins before the moment `first`; `known` of the moments are of the files.
+    """
 
     series: dict[str, BarArrays]
     moments: Ints
+    first: int
     known: int
     per_day: float
     identity: Identity
@@ -168,19 +191,29 @@ def chosen(names: Sequence[str]) -> tuple[Scenario, ...]:
     return tuple(known[name] for name in dict.fromkeys(names)) or SCENARIOS
 
 
+def enough(series: Mapping[str, BarArrays]) -> None:
+    """BadInput when a file has too few bars to stand a desk on."""
+    for name, bars in series.items():
+        if bars.size < FEWEST:
+            raise BadInput(
+                f"{name}: {bars.size} bars are too few for a stress run, expected {FEWEST} at least"
+            )
+
+
 def stress(
     series: Mapping[str, BarArrays],
     settings: Settings,
     predictor: BatchPredictor | None = None,
     *,
     scenarios: Sequence[Scenario] = SCENARIOS,
+    start: datetime | None = None,
     code_version: str = "",
 ) -> Stress:
     """Run every scenario at every place in every form, recorded stretches that the files cover, and all in reverse.
 
-    BadInput when a file has too few bars to stand a desk on.
+    No shock begins before `start`. BadInput when a file has too few bars to stand a desk on.
     """
-    ground = _ground(series, settings, predictor, code_version)
+    ground = _ground(series, settings, predictor, start, code_version)
     stands = [_stands(ground, place) for place in _places(ground)]
     outcomes = tuple(
         endure(ground, stand, scenario, 1.0, form, size)
@@ -210,16 +243,20 @@ def stress(
 
 
 def _ground(
-    series: Mapping[str, BarArrays], settings: Settings, predictor: BatchPredictor | None, code_version: str
+    series: Mapping[str, BarArrays],
+    settings: Settings,
+    predictor: BatchPredictor | None,
+    start: datetime | None,
+    code_version: str,
 ) -> _Ground:
-    for name, bars in series.items():
-        if bars.size < FEWEST:
-            raise BadInput(f"{name}: {bars.size} bars are too few for a stress run, expected {FEWEST} at least")
+    enough(series)
     step = TIMEFRAME_MS[settings.desk.timeframe]
     more = shock.LONGEST + AFTER + 1
     last = max(int(bars.end_ms[-1]) for bars in series.values())
     carried = {
-        name: shock.carried_on(series[name], more + (last - int(series[name].end_ms[-1])) // step, step, _digits(settings, name))
+        name: shock.carried_on(
+            series[name], more + (last - int(series[name].end_ms[-1])) // step, step, _digits(settings, name)
+        )
         if int(series[name].end_ms[-1]) + more * step >= last
         else series[name]
         for name in sorted(series)
@@ -228,7 +265,8 @@ def _ground(
     known = int(ends.searchsorted(last, side="right"))
     per_day = shock.bars_per_day(ends[:known], step)
     identity = Identity(settings, settings_hash(settings), code_version)
-    return _Ground(carried, ends, known, per_day, identity, predictor)
+    first = max(FEWEST, 0 if start is None else int(ends.searchsorted(epoch_ms(start))))
+    return _Ground(carried, ends, first, known, per_day, identity, predictor)
 
 
 def _digits(settings: Settings, name: str) -> int:
@@ -238,7 +276,7 @@ def _digits(settings: Settings, name: str) -> int:
 
 def _places(ground: _Ground) -> list[int]:
     """Moments after which shocks begin: drawn ones, and the last of the file."""
-    first, last = FEWEST, ground.known - 1
+    first, last = min(ground.first, ground.known - 1), ground.known - 1
     chance = np.random.default_rng(ground.settings.desk.seed)
     drawn = chance.integers(first, last, PLACES - 1).tolist() if last > first else []
     return sorted({*drawn, last})
@@ -282,7 +320,9 @@ def _lead(ground: _Ground, first: int, stop: int) -> Iterator[_Step]:
 
 
 def fill(before: _Step, looks: Sequence[Look], identity: Identity, size: int = 1) -> DeskState:
-    """The largest position that the review permits in every instrument, decided at one moment and filled in the next."""
+    """The largest position that the review permits in every instrument, decided at one moment and filled in the
+    next.
+    """
     settings = identity.settings
     newest = {name: record for name, record in before.seen.items() if record.at == before.looks[0].bar.end}
     marks = {name: record.observation.bar.close for name, record in newest.items()}
@@ -327,7 +367,9 @@ def _largest(seen: CycleRecord, state: DeskState, identity: Identity, parts: int
 
     found = asked(most) if most else None
     under, over = 0, most
-    while found is None and over - under > 1:  # only until one passes: from there on it is the ordinary search
+    while (
+        found is None and over - under > 1
+    ):  # only until one passes: from there on it is the ordinary search
         middle = (under + over) // 2
         found = asked(middle)
         under, over = (middle, over) if found is not None else (under, middle)
@@ -391,13 +433,15 @@ def _lay(
     found: list[Series] = []
     refused: dict[int, dict[str, float]] = {}
     settings, step, dark = ground.settings, TIMEFRAME_MS[ground.settings.desk.timeframe], 0
-    check = replace(settings.data, max_bad_share=1.0, max_gap_share=1.0)  # row by row, as they come from an exchange
+    check = replace(
+        settings.data, max_bad_share=1.0, max_gap_share=1.0
+    )  # row by row, as they come from an exchange
     for name, bars, first in ground.told(stand.at + 1, stop):
         number = ground.moments.searchsorted(bars.end_ms).astype(np.int64) - stand.at - 1
         laid = shock.lay(bars, number, scenario, scale, per_day, _digits(settings, name))
         gone = shock.within(number, scenario.dark, scale, per_day) & (number >= 0)
         dark = max(dark, int(gone.sum()))
-        laid = BarArrays(*(column[~gone] for column in laid))
+        laid = BarArrays(laid.end_ms[~gone], *(column[~gone] for column in laid[1:]))
         bad = ~(np.minimum(np.minimum(laid.open, laid.high), np.minimum(laid.low, laid.close)) > 0)
         for end, close in zip(laid.end_ms[bad].tolist(), laid.close[bad].tolist(), strict=True):
             refused.setdefault(end, {})[name] = close
@@ -464,7 +508,9 @@ class _Books:
     def _pay(self, number: int) -> None:
         """Borrowed money, and what was sold short, cost by the day."""
         held = self.state.portfolio
-        short = sum((-p.quantity * held.marks[p.instrument] for p in held.positions if p.quantity < 0), Decimal(0))
+        short = sum(
+            (-p.quantity * held.marks[p.instrument] for p in held.positions if p.quantity < 0), Decimal(0)
+        )
         borrowed = max(-held.cash, Decimal(0)) + short
         if not borrowed or not self._scenario.financing_bps or not 0 <= number < self._covered:
             return
@@ -492,7 +538,7 @@ class _Books:
         values = [self._equity, *(equity for _, equity in self._curve)]
         shares = np.array(values) / self._equity
         lowest = int(shares.argmin())
-        falls = (shares[:-1] - shares[1:]) / np.maximum(shares[:-1], 1e-12)
+        falls = shares[:-1] - shares[1:]
         positions, risk = self._begin.portfolio.positions, self.state.risk
         return Outcome(
             scenario=self._scenario.name,
@@ -551,7 +597,7 @@ def _as_recorded(ground: _Ground) -> Iterator[Outcome]:
         start, stop = _ms(stretch.start), _ms(stretch.stop)
         at = int(ground.moments.searchsorted(start, side="right")) - 1
         end = int(ground.moments[: ground.known].searchsorted(stop, side="right"))
-        if at < FEWEST or end >= ground.known or not _covers(ground, start, stop):
+        if at < ground.first or end >= ground.known or not _covers(ground, start, stop):
             continue
         for (form, size), stand in _stands(ground, at).items():
             if form == CUT_OFF:
@@ -582,13 +628,16 @@ def _reverse(
     risk = ground.settings.risk
     limits = (risk.halt_daily_loss, risk.max_drawdown, 0.5, 1.0)
     for scenario in (GAP, *scenarios):
-        for size in (1, 2):
-            stand, most = full[-1][FULL, size], shock.deepest(scenario)
+        for form, size in FORMS:
+            if form == AS_WAS or (form == CUT_OFF and scenario is GAP):
+                continue  # a gap leaves no time in which a venue could be gone
+            most = shock.deepest(scenario)
+            loss = partial(_lost, ground, full[-1][form, size], scenario, form, size)
+            yield Reverse(scenario.name, form, size, most, smallest(loss, limits, most))
 
-            def loss(scale: float, stand: Stand = stand, scenario: Scenario = scenario, size: int = size) -> float:
-                return endure(ground, stand, scenario, scale, FULL, size).loss_low
 
-            yield Reverse(scenario.name, size, most, smallest(loss, limits, most))
+def _lost(ground: _Ground, stand: Stand, scenario: Scenario, form: str, size: int, scale: float) -> float:
+    return endure(ground, stand, scenario, scale, form, size).loss_low
 
 
 def _ms(text: str) -> int:

@@ -1,6 +1,7 @@
 """How much a desk withstands, as one number and as the smallest shock that takes a given part of its money."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 RUIN = 0.5
@@ -19,8 +20,8 @@ def points(loss: float) -> float:
 def score(losses: Sequence[float]) -> float | None:
     """The resilience score, 0 to 100: the mean of the points; None without any loss to judge.
 
-    `losses` are those to the lowest equity, as shares of the equity at the begin of the shock: for each scenario that of
-    the worst place with the venue there, and that with the venue gone until the low.
+    `losses` are those to the lowest equity, as shares of the equity at the begin of the shock: for each scenario that
+    of the worst place with the venue there, and that with the venue gone until the low.
     """
     return sum(map(points, losses)) / len(losses) if losses else None
 
@@ -38,7 +39,11 @@ class Reach(NamedTuple):
 
 
 def smallest(
-    loss: Callable[[float], float], limits: Sequence[float], most: float, steps: int = 8, precision: float = 0.01
+    loss: Callable[[float], float],
+    limits: Sequence[float],
+    most: float,
+    steps: int = 8,
+    precision: float = 0.01,
 ) -> tuple[Reach, ...]:
     """For each limit, the smallest scale in (0, `most`] with `loss(scale) >= limit`, to `precision` of `most`.
 
@@ -62,7 +67,7 @@ def smallest(
     for scale in grid:
         ask(scale)
     tried = [known[scale] for scale in sorted(known)]
-    rising = all(later >= earlier - 1e-9 for earlier, later in zip(tried, tried[1:], strict=False))
+    rising = all(later >= earlier - 1e-9 for earlier, later in pairwise(tried))
     return tuple(Reach(limit, scale, rising) for limit, scale in zip(limits, found, strict=True))
 
 

@@ -1,12 +1,12 @@
 """Days that are known to have broken desks, as a table: what happened, who says so, and how it is laid on bars.
 
-Each scenario is a combination: a path of prices, a wider spread, less volume, hours without bars or without a venue, a
-price for borrowed money, and where it belongs to the day, something that is written to nothing. All instruments walk the
-same path at once.
+Each scenario is a combination: a path of prices, a wider spread, less volume, hours without bars or without a venue,
+a price for borrowed money, and where it belongs to the day, something that is written to nothing. All instruments
+walk the same path at once.
 
-What a path says of a day that the files at hand hold was checked against them (`CHECKED`); the rest is told from memory of
-published figures (`RECALLED`). How wide spreads became, how much depth was left and how long venues were gone is
-nowhere recorded whole: these are assumptions within the ranges that are told of such days (`ASSUMED`).
+What a path says of a day that the files at hand hold was checked against them (`CHECKED`); the rest is told from
+memory of published figures (`RECALLED`). How wide spreads became, how much depth was left and how long venues were
+gone is nowhere recorded whole: these are assumptions within the ranges that are told of such days (`ASSUMED`).
 """
 
 from enum import StrEnum
@@ -84,7 +84,10 @@ class Scenario(msgspec.Struct, frozen=True):
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """A stretch of recorded history (UTC, ISO dates, the end not included) that is told as it was."""
+    """A stretch of recorded history (UTC, ISO dates, the end not included) that is told as it was.
+
+    It begins just before the fall, which nobody knew then: so that what is held is there to be hit.
+    """
 
     name: str
     title: str
@@ -156,12 +159,20 @@ SCENARIOS: tuple[Scenario, ...] = (
         depth=0.01,
         closed=(Span(0.713, 0.714),),
         facts=(
-            _checked("SPY went from 116.82 to 106.13 within the day (-9.15 %) and closed at 112.74", "SPY, hourly and daily"),
+            _checked(
+                "SPY went from 116.82 to 106.13 within the day (-9.15 %) and closed at "
+                "112.74",
+                "SPY, hourly and daily",
+            ),
             _recalled(
-                "75,000 E-minis (4.1 bn dollars) were sold in 20 minutes at 9 % of the volume, with no limit of price; -5 % "
+                "75,000 E-minis (4.1 bn dollars) were sold in 20 minutes at 9 % of the "
+                "volume, with no limit of price; -5 % "
                 "in five minutes, a halt of five seconds, then the rebound"
             ),
-            _recalled("stub quotes from a cent to 100,000 dollars were hit; those trades were broken and are not in the path"),
+            _recalled(
+                "stub quotes from a cent to 100,000 dollars were hit; those trades "
+                "were broken and are not in the path"
+            ),
             _assumed("spread 50 times, a hundredth of the volume"),
         ),
     ),
@@ -178,10 +189,17 @@ SCENARIOS: tuple[Scenario, ...] = (
         closed=(Span(1.06, 1.15),),
         financing_bps=30,
         facts=(
-            _checked("7,980 to 3,782 in 28 hours (-52.6 %), the worst hour -18.2 %; LINK was printed near zero", _BTC),
+            _checked(
+                "7,980 to 3,782 in 28 hours (-52.6 %), the worst hour -18.2 %; LINK "
+                "was printed near zero",
+                _BTC,
+            ),
             _recalled("S&P 500: 3386.15 to 2237.40, -33.9 % in 23 sessions, -11.98 % on 16 March"),
             _recalled("a large derivatives venue was unreachable twice within the fall"),
-            _assumed("no bars for two hours at the low, then two in which orders fail; spread 30 times, depth a twentieth"),
+            _assumed(
+                "no bars for two hours at the low, then two in which orders fail; "
+                "spread 30 times, depth a twentieth"
+            ),
         ),
     ),
     Scenario(
@@ -194,7 +212,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         spread=50,
         depth=0.02,
         facts=(
-            _recalled("the front month of WTI settled at -37.63 after 18.27 the day before, and at 10.01 the day after"),
+            _recalled(
+                "the front month of WTI settled at -37.63 after 18.27 the day before, "
+                "and at 10.01 the day after"
+            ),
             _assumed("spread 50 times, a fiftieth of the volume"),
         ),
     ),
@@ -231,7 +252,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         facts=(
             _checked("the market beside it: 39,846 to 26,700 in seven days (-33.0 %)", _BTC),
             _recalled("LUNA went from above 80 dollars to a fraction of a cent, UST from one dollar to a few cents"),
-            _assumed("the largest position is worth nothing after the first bar, with no bid on the way: worse than LUNA was"),
+            _assumed(
+                "the largest position is worth nothing after the first bar, with no "
+                "bid on the way: worse than LUNA was"
+            ),
             _assumed("spread 20 times, depth a twentieth"),
         ),
     ),
@@ -249,7 +273,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         written_day=4,
         facts=(
             _checked("21,070 to 15,588 in three days (-26.0 %)", _BTC),
-            _recalled("the venue stopped paying out on 8 November and asked for protection on the 11th: all there was lost"),
+            _recalled(
+                "the venue stopped paying out on 8 November and asked for protection "
+                "on the 11th: all there was lost"
+            ),
             _assumed("the account is written to nothing at the end of the path; spread 15 times, depth a tenth"),
         ),
     ),
@@ -267,23 +294,30 @@ SCENARIOS: tuple[Scenario, ...] = (
             _recalled("about 0.88 at the low"),
             _checked("0.8994 at the low of 11 March, back at one on the 13th", "USDC/USD, 15 minutes, on-chain pools"),
             _assumed("two and a half hours without bars at the low; spread 30 times, depth a twentieth"),
-            _assumed("an account that is kept in the coin itself loses as much against the dollar: that is not in its books"),
+            _assumed(
+                "an account that is kept in the coin itself loses as much against the "
+                "dollar: that is not in its books"
+            ),
         ),
     ),
     Scenario(
         name="october-2025",
         title="10 October 2025, the cascade",
         path=_path(
-            (0, 1.0), (0.0035, 0.976), (0.007, 0.937), (0.0104, 0.945), (0.0139, 0.936), (0.0174, 0.858), (0.0208, 0.482),
-            (0.0226, 0.359), (0.0243, 0.621), (0.0278, 0.724), (0.0347, 0.71), (0.0417, 0.79), (0.0486, 0.795),
-            (0.0556, 0.778), (0.07, 0.775),
+            (0, 1.0), (0.0035, 0.976), (0.007, 0.937), (0.0104, 0.945), (0.0139, 0.936), (0.0174, 0.858),
+            (0.0208, 0.482), (0.0226, 0.359), (0.0243, 0.621), (0.0278, 0.724), (0.0347, 0.71), (0.0417, 0.79),
+            (0.0486, 0.795), (0.0556, 0.778), (0.07, 0.775),
         ),
         spread=50,
         depth=0.02,
         closed=(Span(0.0208, 0.0278),),
         financing_bps=90,
         facts=(
-            _checked("0.2337 to 0.0839 in 35 minutes (-64 %), the worst five minutes -44 %, back at 0.186 half an hour later", _DOGE),
+            _checked(
+                "0.2337 to 0.0839 in 35 minutes (-64 %), the worst five minutes -44 %, "
+                "back at 0.186 half an hour later",
+                _DOGE,
+            ),
             _recalled("about 19 bn dollars were liquidated in a day; venues closed winning positions to pay for it"),
             _assumed("ten minutes at the low in which orders fail; spread 50 times, a fiftieth of the volume"),
         ),
@@ -291,8 +325,8 @@ SCENARIOS: tuple[Scenario, ...] = (
 )  # fmt: skip
 
 RECORDED: tuple[Recorded, ...] = (
-    Recorded("march-2020", "12 and 13 March 2020 as recorded", "2020-03-11T12:00", "2020-03-15T00:00"),
-    Recorded("may-2021", "19 May 2021 as recorded", "2021-05-18T12:00", "2021-05-21T00:00"),
-    Recorded("november-2022", "FTX, November 2022, as recorded", "2022-11-06T12:00", "2022-11-12T00:00"),
-    Recorded("october-2025", "10 October 2025 as recorded", "2025-10-10T20:00", "2025-10-11T04:00"),
+    Recorded("march-2020", "12 and 13 March 2020 as recorded", "2020-03-12T08:00", "2020-03-15T00:00"),
+    Recorded("may-2021", "19 May 2021 as recorded", "2021-05-19T00:00", "2021-05-21T00:00"),
+    Recorded("november-2022", "FTX, November 2022, as recorded", "2022-11-08T12:00", "2022-11-12T00:00"),
+    Recorded("october-2025", "10 October 2025 as recorded", "2025-10-10T20:45", "2025-10-11T04:45"),
 )

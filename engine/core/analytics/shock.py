@@ -1,10 +1,11 @@
 """A scenario laid on bars: what they would have been if all that had happened on top of what did.
 
-A path is told in market days, and a day is as many bars as the file has in one (24 of an hour round the clock, 7 of an hour at
-a stock exchange, one of a day). Bar `k` of the shock covers the piece from `k` to `k + 1` bars after its begin: its open and close
-are the path at both ends, its low and high the lowest and the highest in between, each times what the bar was without the
-shock. So a long bar holds a whole crash as its low, and short bars walk through it. Where a path would take more than
-`LONGEST` bars it is walked in so many: then each of them falls further than it did.
+A path is told in market days, and a day is as many bars as the file has in one (24 of an hour round the clock, 7 of
+an hour at a stock exchange, one of a day). Bar `k` of the shock covers the piece from `k` to `k + 1` bars after its
+begin: its open and close are the path at both ends, its low and high the lowest and the highest in between, each
+times what the bar was without the shock. So a long bar holds a whole crash as its low, and short bars walk through
+it. Where a path would take more than `LONGEST` bars it is walked in so many: then each of them falls further than it
+did.
 
 The scale turns everything up or down: at 0 bars are as they were, bit for bit, at 1 the scenario as told, at 2 a fall
 twice as deep. Prices stop at a ten-thousandth of what they were, but where the scenario itself goes below zero.
@@ -26,7 +27,9 @@ FLOOR = 1e-4
 SHALLOWEST = 1e-3
 """What is left of a volume at least."""
 _DAY_MS = 86_400_000
-_EDGE = 1e-9  # of a day: a bar's open lies just after a jump at its begin, its close just before one at its end
+_EDGE = (
+    1e-9  # of a day: a bar's open lies just after a jump at its begin, its close just before one at its end
+)
 
 
 def bars_per_day(end_ms: Ints, step_ms: int) -> float:
@@ -58,9 +61,11 @@ def deepest(scenario: Scenario) -> float:
 def lay(
     bars: BarArrays, number: Ints, scenario: Scenario, scale: float, per_day: float, digits: int
 ) -> BarArrays:
-    """The bars with the shock on top. `number` counts each bar from the begin of the shock; those before it are negative.
+    """The bars with the shock on top. `number` counts each bar from the begin of the shock; those before it are
+    negative.
 
-    Prices are rounded to `digits` decimals. A price at or below zero is left as it is: whoever takes bars in refuses it.
+    Prices are rounded to `digits` decimals. A price at or below zero is left as it is: whoever takes bars in refuses
+    it.
     """
     if scale == 0:
         return bars
@@ -79,7 +84,7 @@ def lay(
     }
     thin = shocked & (number < length(scenario, per_day))
     volume = np.where(thin, bars.volume * max(scenario.depth**scale, SHALLOWEST), bars.volume)
-    return bars._replace(volume=volume, **columns)
+    return BarArrays(bars.end_ms, columns["open"], columns["high"], columns["low"], columns["close"], volume)
 
 
 def cut_off(scenario: Scenario) -> Scenario:
@@ -136,9 +141,7 @@ def carried_on(bars: BarArrays, more: int, step_ms: int, digits: int) -> BarArra
     steps = (again.close / before)[rows]
     base = np.concatenate(([1.0], np.cumprod(steps)[:-1])) * bars.close[-1]
     least = 10.0**-digits
-    shaped = [
-        np.maximum(np.round(base * (column / before)[rows], digits), least) for column in again[1:5]
-    ]
+    shaped = [np.maximum(np.round(base * (column / before)[rows], digits), least) for column in again[1:5]]
     top, bottom = np.maximum(shaped[0], shaped[3]), np.minimum(shaped[0], shaped[3])
     shaped[1], shaped[2] = np.maximum(shaped[1], top), np.minimum(shaped[2], bottom)
     end_ms = bars.end_ms[-1] + step_ms * np.arange(1, more + 1)

@@ -5,8 +5,8 @@
 * A limit fills only when the bar trades *through* its price: a touch leaves it in the queue.
 * Slippage grows with the square root of the share that the order takes of the permitted volume.
 * No fill is at a price that the bar did not trade, and none takes more than the permitted share of its volume.
-* Under stress the spread is a multiple of the usual one. What is added comes on top of all that and may lie outside of the
-  bar, for a bar tells of trades and not of quotes; never below one tick.
+* Under stress the spread is a multiple of the usual one. What is added comes on top of all that and may lie outside
+  of the bar, for a bar tells of trades and not of quotes; never below one tick.
 
 A bar does not say in which order its extremes came, so a stop is looked at before a target (see `book`).
 """
