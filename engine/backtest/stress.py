@@ -32,7 +32,7 @@ from engine.core.accounting.ledger import mark
 from engine.core.accounting.settle import settled
 from engine.core.analytics import shock
 from engine.core.analytics.resilience import Reach, score, smallest
-from engine.core.analytics.scenarios import RECORDED, SCENARIOS, Knot, Loss, Recorded, Scenario
+from engine.core.analytics.scenarios import RECORDED, SCENARIOS, Knot, Loss, Recorded, Scenario, Span
 from engine.core.domain.errors import BadInput
 from engine.core.domain.ids import decision_id, epoch_ms, from_epoch_ms
 from engine.core.domain.instrument import exact, whole_lots
@@ -401,8 +401,8 @@ def endure(
     per_day: float | None = None,
 ) -> Outcome:
     """One scenario at one scale, from the moment after `stand` to `AFTER` bars past the end of its path."""
-    scenario = shock.cut_off(scenario) if form == CUT_OFF else scenario
     per_day = shock.pace(scenario, ground.per_day) if per_day is None else per_day
+    scenario = shock.cut_off(scenario, per_day) if form == CUT_OFF else scenario
     covered = shock.length(scenario, per_day)
     stop = min(stand.at + 1 + covered + AFTER, ground.moments.size)
     field = _lay(ground, stand, scenario, scale, per_day, stop)
@@ -414,13 +414,13 @@ def endure(
         number = int(ground.moments.searchsorted(end)) - stand.at - 1
         while waiting and waiting[0][0] < end:
             books.unread(int(ground.moments.searchsorted(waiting[0][0])) - stand.at - 1, waiting.pop(0)[1])
+        if books.take(number):
+            book = _book(ground.settings, books.state)
         closed = bool(shock.within(np.array([number]), scenario.closed, scale, per_day)[0])
         book.conditions = Conditions(shock.spread_at(number, scenario, scale, per_day), closed)
         before = books.state
         state, records = step_moment(looks, before, book, ground.identity)
         books.moment(number, before, state, records)
-        if books.take(number):
-            book = _book(ground.settings, books.state)
     for end, closes in waiting:
         books.unread(int(ground.moments.searchsorted(end)) - stand.at - 1, closes)
     return books.outcome(form, size, _when(ground, stand.at), field, stop - stand.at - 1)
@@ -600,10 +600,10 @@ def _as_recorded(ground: _Ground) -> Iterator[Outcome]:
         if at < ground.first or end >= ground.known or not _covers(ground, start, stop):
             continue
         for (form, size), stand in _stands(ground, at).items():
-            if form == CUT_OFF:
-                continue  # the venue was as it was
-            days = (end - 1 - stand.at) / ground.per_day
-            yield endure(ground, stand, _calm(stretch, days), 0.0, form, size, ground.per_day)
+            scenario = _calm(ground, stretch, stand.at, end)
+            if form != CUT_OFF:
+                scenario = replace(scenario, closed=())
+            yield endure(ground, stand, scenario, 1.0, form, size, ground.per_day)
 
 
 def _covers(ground: _Ground, start: int, stop: int) -> bool:
@@ -614,8 +614,20 @@ def _covers(ground: _Ground, start: int, stop: int) -> bool:
     )
 
 
-def _calm(stretch: Recorded, days: float) -> Scenario:
-    return Scenario(stretch.name, stretch.title, (Knot(0, 1.0), Knot(days, 1.0)), 1.0, 1.0, ())
+def _calm(ground: _Ground, stretch: Recorded, at: int, end: int) -> Scenario:
+    """Nothing on top of what was recorded, and a venue that is closed until the bar of the deepest fall is over."""
+    deepest, over = 1.0, 0
+    for _, bars, first in ground.told(at + 1, end):
+        lows = bars.low[first:] / bars.open[first]
+        row = int(lows.argmin())
+        if lows[row] < deepest:
+            deepest = float(lows[row])
+            over = int(ground.moments.searchsorted(bars.end_ms[first + row])) - at
+    days = (end - 1 - at) / ground.per_day
+    path = Knot(0, 1.0), Knot(days, 1.0)
+    return Scenario(
+        stretch.name, stretch.title, path, 1.0, 1.0, (), closed=(Span(0.0, over / ground.per_day),)
+    )
 
 
 def _reverse(

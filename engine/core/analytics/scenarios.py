@@ -70,7 +70,7 @@ class Scenario(msgspec.Struct, frozen=True):
     financing_bps: float = 0.0
     written_off: Loss = Loss.NOTHING
     written_day: float = 0.0
-    """The market day of the path in which that happens."""
+    """The market day of the path in which that happens, before its bar."""
 
     @property
     def days(self) -> float:
@@ -253,7 +253,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             _checked("the market beside it: 39,846 to 26,700 in seven days (-33.0 %)", _BTC),
             _recalled("LUNA went from above 80 dollars to a fraction of a cent, UST from one dollar to a few cents"),
             _assumed(
-                "the largest position is worth nothing after the first bar, with no "
+                "the largest position is worth nothing before the first bar, with no "
                 "bid on the way: worse than LUNA was"
             ),
             _assumed("spread 20 times, depth a twentieth"),

@@ -87,10 +87,11 @@ def lay(
     return BarArrays(bars.end_ms, columns["open"], columns["high"], columns["low"], columns["close"], volume)
 
 
-def cut_off(scenario: Scenario) -> Scenario:
-    """The same with a venue that takes and fills nothing from the begin until prices are at their lowest."""
+def cut_off(scenario: Scenario, per_day: float) -> Scenario:
+    """The same with a venue that takes and fills nothing until the bar that holds the lowest price is over."""
     low = min(scenario.path, key=lambda knot: knot.level)
-    return replace(scenario, closed=(*scenario.closed, Span(0.0, low.day)))
+    bars = math.ceil(low.day * per_day - _EDGE)
+    return replace(scenario, closed=(*scenario.closed, Span(0.0, bars / per_day)))
 
 
 def spread_at(number: int, scenario: Scenario, scale: float, per_day: float) -> float:
