@@ -1,6 +1,7 @@
 """A stress run before people: tables for the console, and the same rows for the page."""
 
 import io
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +13,16 @@ from jobs import charts
 
 WIDTH = 118
 HEAD = (
-    "scenario", "form", "held", "to the low", "bar", "to the end", "worst bar", "stop at", "past it", "halt at",
-    "flat at", "unsent", "no bar", "refused",
+    "scenario", "form", "held %", "low %", "bar", "end %", "worst %", "stop", "past %", "halt", "flat", "unsent", "dark",
+    "refused",
 )  # fmt: skip
+LEGEND = (
+    "Shares are of the equity when the shock begins, bars are counted from "
+    "there. Loss to the low and its bar, to the end, and "
+    "in the worst bar; the first stop that filled and how far past its "
+    "price; the halt; when nothing was held any more; "
+    "orders that a closed venue refused; bars that never came, and those that the data checks refused."
+)
 BACK = ("scenario", "form", *LIMITS, "rising")
 
 
@@ -22,10 +30,12 @@ def lines(stress: Stress) -> Iterator[str]:
     """The run for people."""
     yield ""
     yield f"  stress: {len(stress.scenarios)} scenarios at {len(stress.places)} places, the worst of them shown"
-    yield from _table(HEAD, [row for row in rows(stress) if row])
+    yield from _table(HEAD, rows(stress))
     if stress.recorded:
         yield "  recorded days, as they were"
         yield from _table(HEAD, recorded(stress))
+    yield from (f"  {line}" for line in textwrap.wrap(LEGEND, WIDTH))
+    yield ""
     yield "  smallest scale that loses so much (1 is the scenario as told; for the gap, a share of the price)"
     yield from _table(BACK, back(stress))
     yield from (f"  {sentence}" for sentence in sentences(stress))
@@ -62,6 +72,7 @@ def section(stress: Stress) -> dict[str, Any]:
         "sentences": list(sentences(stress)),
         "chart": _chart(stress),
         "head": HEAD,
+        "legend": LEGEND,
         "rows": rows(stress),
         "recorded": recorded(stress),
         "back_head": BACK,
@@ -78,7 +89,7 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     return (
         outcome.scenario,
         _form(outcome),
-        f"{outcome.gross:.0%}",
+        f"{100 * outcome.gross:.0f}",
         _percent(outcome.loss_low),
         str(outcome.low_at or "-"),
         _percent(outcome.loss_end),
@@ -98,7 +109,7 @@ def _form(told: Outcome | Reverse) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{round(value * 100, 1) + 0.0:.1f} %"
+    return f"{round(value * 100, 1) + 0.0:.1f}"
 
 
 def _bar(number: int | None) -> str:
@@ -112,8 +123,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for name in head:
-        words = name in ("scenario", "form")
-        table.add_column(name, justify="left" if words else "right", no_wrap=name == "scenario")
+        table.add_column(name, justify="left" if name in ("scenario", "form") else "right", no_wrap=True)
     last = ""
     for row in rows:
         table.add_row(row[0] if row[0] != last else "", *row[1:])

@@ -56,9 +56,9 @@ def sentences(stress: Stress) -> Iterator[str]:
         yield "No score: the limits let nothing be held at any place, so that no shock could be felt."
     else:
         yield (
-            f"Resilience {stress.score:.0f} of 100: the mean over scenarios, with "
-            f"the venue there and with it gone until the "
-            "low, of the share of half of its money that a full desk keeps."
+            f"Resilience {stress.score:.0f} of 100: a full desk earns 100 for "
+            f"losing nothing and none for losing half, in the "
+            "mean over scenarios, once with its venue there and once cut off until the low."
         )
     for form, words in (
         (FULL, "A full desk with its venue there"),
