@@ -13,16 +13,16 @@ from jobs import charts
 
 WIDTH = 118
 HEAD = (
-    "scenario", "form", "held %", "low %", "bar", "end %", "worst %", "stop", "past %", "halt", "flat", "unsent", "dark",
-    "refused",
+    "scenario", "form", "held %", "low %", "bar", "end %", "worst %", "stop", "past %", "halt", "flat",
+    "unsent", "dark", "refused",
 )  # fmt: skip
 LEGEND = (
-    "Shares are of the equity when the shock begins, bars are counted from "
-    "there. Loss to the low and its bar, to the end, and "
-    "in the worst bar; the first stop that filled and how far past its "
-    "price; the halt; when nothing was held any more; "
-    "orders that a closed venue refused; bars that never came, and those that the data checks refused."
+    "Shares are of the equity when the shock begins, bars are counted from there. Loss to the low and its bar, to the "
+    "end, and in the worst bar; the first stop that filled and how far past its price at most; the halt; when nothing "
+    "was held any more; orders that a closed venue refused; bars that never came, and bars that were refused."
 )
+CUT = 60.0
+"""Percent at which a bar of the chart is cut: what is beyond would hide the rest."""
 BACK = ("scenario", "form", *LIMITS, "rising")
 
 
@@ -71,6 +71,7 @@ def section(stress: Stress) -> dict[str, Any]:
     return {
         "sentences": list(sentences(stress)),
         "chart": _chart(stress),
+        "cut": CUT,
         "head": HEAD,
         "legend": LEGEND,
         "rows": rows(stress),
@@ -121,7 +122,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in head:
         table.add_column(name, justify="left" if name in ("scenario", "form") else "right", no_wrap=True)
     last = ""
@@ -137,17 +138,14 @@ def _chart(stress: Stress) -> str:
     risk = stress.settings.risk
     names = [scenario.name for scenario in stress.scenarios]
 
-    def losses(form: str) -> Any:
-        return np.array([min(150.0, 100 * stress.worst(name, form).loss_low) for name in names])
-
-    groups = (
-        charts.Line(AS_WAS, losses(AS_WAS), charts.THEIRS, ""),
-        charts.Line(FULL, losses(FULL), charts.OURS, ""),
-        charts.Line(CUT_OFF, losses(CUT_OFF), charts.BAD, "//"),
-    )
+    lost = {
+        form: [100 * stress.worst(name, form).loss_low for name in names] for form in (AS_WAS, FULL, CUT_OFF)
+    }
+    looks = {AS_WAS: (charts.THEIRS, ""), FULL: (charts.OURS, ""), CUT_OFF: (charts.BAD, "//")}
+    groups = [charts.Line(form, np.minimum(CUT, values), *looks[form]) for form, values in lost.items()]
     words = "Loss to the lowest equity in each scenario: " + "; ".join(
-        f"{name} {values[0]:.1f}, {values[1]:.1f} and {values[2]:.1f} %"
-        for name, *values in zip(names, *(group.values for group in groups), strict=True)
+        f"{name} {as_was:.1f}, {full:.1f} and {cut_off:.1f} %"
+        for name, as_was, full, cut_off in zip(names, *lost.values(), strict=True)
     )
     limits = {"day's halt": 100 * risk.halt_daily_loss, "drawdown": 100 * risk.max_drawdown, "half": 50.0}
     return charts.bars(names, groups, f"{words}.", limits, "% of equity lost at the lowest close")

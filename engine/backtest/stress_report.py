@@ -68,8 +68,8 @@ def sentences(stress: Stress) -> Iterator[str]:
             (stress.worst(scenario.name, form) for scenario in stress.scenarios), key=lambda o: o.loss_low
         )
         yield (
-            f"{words} loses most in {worst.scenario}: {worst.loss_low:.1%} to the "
-            f"low, {worst.loss_end:.1%} to the end."
+            f"{words} loses most in {worst.scenario}: {_percent(worst.loss_low)} to the "
+            f"low, {_percent(worst.loss_end)} to the end."
         )
     below = sorted({o.scenario for o in stress.outcomes if not o.above_zero and o.size == 1})
     yield (
@@ -79,7 +79,7 @@ def sentences(stress: Stress) -> Iterator[str]:
     )
     held = [outcome.gross for outcome in stress.of(stress.scenarios[0].name, AS_WAS)]
     yield (
-        f"As it was, the desk held {median(held):.0%} of its equity at the median place and {max(held):.0%} at most, "
+        f"As it was, the desk held {_percent(median(held), 0)} of its equity at the median place and {_percent(max(held), 0)} at most, "
         f"over {len(held)} places."
     )
     yield from _gaps(stress)
@@ -90,9 +90,13 @@ def _gaps(stress: Stress) -> Iterator[str]:
     for reverse in stress.reverse:
         if reverse.scenario == GAP.name:
             told = ", ".join(
-                f"{name} ({reach.limit:.0%}) "
-                + ("not reachable" if reach.scale is None else f"at {reach.scale:.1%}")
+                f"{name} ({_percent(reach.limit, 0)}) "
+                + ("not reachable" if reach.scale is None else f"at {_percent(reach.scale)}")
                 for name, reach in zip(LIMITS, reverse.reaches, strict=True)
             )
             size = "" if reverse.size == 1 else f" at {reverse.size} times the size"
             yield f"One gap in everything at once takes from a full desk{size}: {told}."
+
+
+def _percent(value: float, digits: int = 1) -> str:
+    return f"{round(value * 100, digits) + 0.0:.{digits}f} %"
