@@ -79,8 +79,8 @@ def sentences(stress: Stress) -> Iterator[str]:
     )
     held = [outcome.gross for outcome in stress.of(stress.scenarios[0].name, AS_WAS)]
     yield (
-        f"As it was, the desk held {_percent(median(held), 0)} of its equity at the median place and {_percent(max(held), 0)} at most, "
-        f"over {len(held)} places."
+        f"As it was, the desk held {_percent(median(held), 0)} of its equity at the median place and "
+        f"{_percent(max(held), 0)} at most, over {len(held)} places."
     )
     yield from _gaps(stress)
     yield NOT_SAID
