@@ -56,12 +56,19 @@ class Bot:
         try:
             async for message in self._chat.messages():
                 reply = await self.answer(message)
-                await self._chat.send(reply.text)
+                await self._reply(message, reply.text)
         finally:
             telling.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await telling
         await self.tell_waiting()
+
+    async def _reply(self, message: Message, text: str) -> None:
+        """A chat that takes no answer may still bring the next message, and that may be a kill."""
+        try:
+            await self._chat.send(text)
+        except Exception:
+            log.exception("the answer to %s could not be told", message.key)
 
     def hear(self, event: Recorded) -> None:
         """Called by the engine for every durable record: takes note of what may be worth telling, and returns."""

@@ -158,6 +158,17 @@ class HaltRow(NamedTuple):
     version: int
 
 
+class LockRow(NamedTuple):
+    """Whether a part of the desk is locked. `version` grows with each change, by whomever."""
+
+    name: str
+    locked: bool
+    since: datetime
+    by: str
+    reason: str
+    version: int
+
+
 class Lease(Protocol):
     """The right to be the one engine of a desk."""
 
@@ -189,7 +200,7 @@ class Inbox(Protocol):
 
 
 class StateStore(Protocol):
-    """What must outlive the process beside the journal: the halt."""
+    """What must outlive the process beside the journal: the halt and the locks."""
 
     def halt(self) -> HaltRow:
         """The row as it stands now. Read immediately before every order."""
@@ -203,6 +214,12 @@ class StateStore(Protocol):
         that came in between must not be undone by somebody who did not know of it. A kill needs none.
         """
 
+    def locks(self) -> tuple[LockRow, ...]:
+        """What is or was locked, as it stands now. Read immediately before every order that adds risk."""
+
+    def set_lock(self, name: str, locked: bool, by: str, reason: str, at: datetime) -> LockRow:
+        """Lock or unlock a part of the desk, durably, from any process."""
+
 
 class Desk(Protocol):
     """The one door for people: chats, console and jobs see the engine through this."""
@@ -215,6 +232,9 @@ class Desk(Protocol):
 
     def positions(self) -> tuple[dict[str, Any], ...]:
         """Open positions with their stops, targets and profit so far."""
+
+    def risk(self) -> dict[str, Any]:
+        """Every limit with what is used of it, the locks, and what was tightened: plain values for display."""
 
     def listen(self, listener: Callable[[Recorded], None]) -> None:
         """Be told of every record once it is durable. Must return at once."""

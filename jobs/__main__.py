@@ -209,6 +209,55 @@ def kill(
 
 
 @app.command()
+def pause(
+    reason: Annotated[str, typer.Argument(help="Why, for the record.")] = "",
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+) -> None:
+    """Open nothing new; positions may still be closed. `whydesk resume` trades again."""
+    from jobs import switches as job
+
+    job.switch(home, load(profile, os.environ), "pause", reason, as_json=as_json)
+
+
+@app.command()
+def lock(
+    name: Annotated[str, typer.Argument(help="An instrument, an alpha, manual or venue.")],
+    reason: Annotated[str, typer.Argument(help="Why, for the record.")] = "",
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+) -> None:
+    """Open nothing new in a part of the desk. Works without engine, chat or venue."""
+    from jobs import switches as job
+
+    job.lock(home, load(profile, os.environ), name, reason, locks=True, as_json=as_json)
+
+
+@app.command()
+def unlock(
+    name: Annotated[str, typer.Argument(help="What was locked.")],
+    reason: Annotated[str, typer.Argument(help="Why, for the record.")] = "",
+    home: HomeDir = VAR,
+    profile: Profile = "paper",
+    as_json: AsJson = False,
+) -> None:
+    """Let a part of the desk open positions again."""
+    from jobs import switches as job
+
+    job.lock(home, load(profile, os.environ), name, reason, locks=False, as_json=as_json)
+
+
+@app.command()
+def risk(home: HomeDir = VAR, profile: Profile = "paper", as_json: AsJson = False) -> None:
+    """Every limit of the desk, what is used of it, and what is locked."""
+    from jobs import switches as job
+
+    job.risk(home, load(profile, os.environ), as_json=as_json)
+
+
+@app.command()
 def resume(
     reason: Annotated[str, typer.Argument(help="Why, for the record.")] = "",
     home: HomeDir = VAR,

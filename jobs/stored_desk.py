@@ -11,9 +11,9 @@ from typing import Any
 from configs.schema.settings import Settings
 from engine.core.domain.commands import Command, CommandKind, Outcome
 from engine.core.domain.events import Recorded
-from engine.core.risk.killswitch import next_state
+from engine.core.risk.killswitch import lockable, next_state
 from engine.live.recover import rebuild
-from engine.live.status import positions, status_with_halt
+from engine.live.status import positions, risk_panel, status_with_halt
 from engine.ports import Clock, Journal, StateStore
 from engine.store.inbox import SqlInbox
 
@@ -23,7 +23,8 @@ BEGUN_S = 5.0
 """So much longer for what came of one that the engine has begun with."""
 BEGUN = "it is being carried out and cannot be taken back; look at /status for what came of it"
 LOOK_EVERY_S = 0.1
-FOR_THE_ENGINE = (CommandKind.CLOSE, CommandKind.ENTER, CommandKind.FLATTEN)
+FOR_THE_ENGINE = (CommandKind.CLOSE, CommandKind.ENTER, CommandKind.FLATTEN, CommandKind.LIMIT)
+BY_ROW = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.PAUSE, CommandKind.RESUME)
 
 
 class StoredDesk:
@@ -49,7 +50,9 @@ class StoredDesk:
 
     async def submit(self, command: Command) -> Outcome:
         """Kill and resume by the halt row; what trades is put before the running engine. A flatten halts at least."""
-        said = "" if command.kind in (CommandKind.CLOSE, CommandKind.ENTER) else self._switch(command)
+        if command.kind in (CommandKind.LOCK, CommandKind.UNLOCK):
+            return self._lock(command)
+        said = self._switch(command) if command.kind in BY_ROW else ""
         if command.kind not in FOR_THE_ENGINE:
             return Outcome(True, said, f"halt-{self._store.halt().version}")
         answered = await self._ask_engine(command)
@@ -58,10 +61,22 @@ class StoredDesk:
         left = f"no engine took it within {self._patience_s:g} s, and it was taken back: `whydesk run` starts one"
         return Outcome(bool(said), f"{said}; to close what it holds, {left}" if said else left)
 
+    def _lock(self, command: Command) -> Outcome:
+        names = lockable(self._settings)
+        if command.name not in names:
+            return Outcome(
+                False, f"{command.name[:40]!r} cannot be locked: expected one of {', '.join(names)}"
+            )
+        locks = command.kind is CommandKind.LOCK
+        row = self._store.set_lock(command.name, locks, command.by, command.reason, self._clock.now())
+        return Outcome(True, f"{row.name} is {'locked' if locks else 'unlocked'}", f"lock-{row.version}")
+
     def _switch(self, command: Command) -> str:
         seen = self._store.halt()
         state = next_state(seen.state, command.kind)
-        after = seen.version if command.kind is CommandKind.RESUME else None
+        if command.kind is CommandKind.PAUSE and state is seen.state:
+            return f"the desk is {state} already"
+        after = None if command.kind in (CommandKind.KILL, CommandKind.FLATTEN) else seen.version
         row = self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
         return f"the desk is {row.state}"
 
@@ -98,6 +113,11 @@ class StoredDesk:
     def positions(self) -> tuple[dict[str, Any], ...]:
         """Open positions as of the newest record."""
         return positions(rebuild(self._journal, self._settings).state.portfolio)
+
+    def risk(self) -> dict[str, Any]:
+        """Every limit as of the newest record, with the rows' word on what is locked."""
+        state = rebuild(self._journal, self._settings).state
+        return risk_panel(state, self._settings, self._clock.now(), self._store.locks())
 
     def listen(self, listener: Callable[[Recorded], None]) -> None:
         """Nothing happens in a store by itself, so there is nothing to tell."""

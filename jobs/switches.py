@@ -1,16 +1,17 @@
-"""Status, kill and resume from any console: they need neither engine nor chat nor venue."""
+"""Status, risk, kill, pause, resume and locks from any console: they need neither engine nor chat nor venue."""
 
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from bot.commands.risk import panel_lines
 from configs.schema.settings import Settings
 from engine.core.domain.commands import CommandKind
 from engine.core.domain.errors import BadInput, StoreFailed
 from engine.core.domain.risk import TradingState
-from engine.core.risk.killswitch import next_state
-from engine.live.status import status_with_halt
+from engine.core.risk.killswitch import lockable, next_state
+from engine.live.status import risk_panel, status_with_halt
 from engine.store.lock import holder
 from explain.units import money, price, when
 from jobs.clocks import WallClock
@@ -51,13 +52,18 @@ def switch(root: Path, settings: Settings, kind: str, reason: str, *, as_json: b
     if known:
         settings = _of_newest_run(home, settings, kind)
     elif kind != CommandKind.KILL:
-        raise BadInput(f"{root}: nothing was recorded here yet, so there is nothing to resume")
+        raise BadInput(f"{root}: nothing was recorded here yet, so there is nothing to {kind}")
     store = halts(home, settings)
     try:
         # A kill halts from any state: it asks nothing that a damaged store could fail to answer.
         seen = None if kind == CommandKind.KILL else store.halt()
         state = next_state(seen.state if seen else TradingState.ACTIVE, CommandKind(kind))
-        row = store.set_halt(state, "console", reason, at, after=seen.version if seen else None)
+        already = seen is not None and kind == CommandKind.PAUSE and state is seen.state
+        row = (
+            seen
+            if seen and already
+            else store.set_halt(state, "console", reason, at, after=seen.version if seen else None)
+        )
     finally:
         store.close()
     value = {"state": row.state.value, "since": row.since.isoformat(), "by": row.by, "reason": row.reason}
@@ -65,6 +71,44 @@ def switch(root: Path, settings: Settings, kind: str, reason: str, *, as_json: b
     if not known:
         said.append(f"nothing was ever recorded in {root}: is it the home of your desk?")
     show(as_json, value, said)
+
+
+def lock(root: Path, settings: Settings, name: str, reason: str, *, locks: bool, as_json: bool) -> None:
+    """Change the row of a lock. A running engine reads it before every order that adds risk."""
+    home, at = Home(root), WallClock().now()
+    if not _recorded(home, settings):
+        raise BadInput(f"{root}: nothing was recorded here yet, so there is nothing to lock")
+    with opened(home, settings) as desk:
+        settings = desk.settings
+    names = lockable(settings)
+    match = next((each for each in names if each.casefold() == name.casefold()), None)
+    if match is None:
+        raise BadInput(f"{name!r} cannot be locked: expected one of {', '.join(names)}")
+    store = halts(home, settings)
+    try:
+        row = store.set_lock(match, locks, "console", reason, at)
+    finally:
+        store.close()
+    state = "locked" if row.locked else "unlocked"
+    value = {"name": row.name, "locked": row.locked, "since": row.since.isoformat(), "reason": reason}
+    show(as_json, value, [f"{row.name} is {state}"])
+
+
+def risk(root: Path, settings: Settings, *, as_json: bool) -> None:
+    """Every limit of the desk with what is used of it."""
+    from engine.live.recover import rebuild
+
+    with opened(Home(root), settings) as desk:
+        state = rebuild(desk.journal, desk.settings).state
+        store = halts(desk.home, desk.settings, read_only=True)
+        try:
+            row = store.halt()
+            shown = risk_panel(state, desk.settings, WallClock().now(), store.locks())
+        finally:
+            store.close()
+    if row.version and row.state.value != shown["state"]:
+        shown |= {"state": row.state.value, "by": row.by, "reason": row.reason}
+    show(as_json, shown, panel_lines(shown))
 
 
 def _of_newest_run(home: Home, settings: Settings, kind: str) -> Settings:

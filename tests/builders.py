@@ -46,6 +46,18 @@ from engine.core.domain.risk import (
 )
 from engine.core.domain.signal import Forecast, Prediction, Signal, Vote
 
+AGAIN_AND_AGAIN: dict[str, Any] = {
+    "max_entries_at_once": 100_000,
+    "duplicate_s": 0.0,
+    "max_ladder": 100_000,
+    "max_flips": 100_000,
+    "max_size_after_loss": 100_000.0,
+    "max_bar_loss": 0.9,
+    "max_requests_per_second": 100_000,
+    "max_requests_per_minute": 100_000,
+    "max_requests_per_day": 100_000,
+}
+"""Limits of a desk that may enter in whatever pattern it likes."""
 INSTRUMENT = "SP500"
 CLOSE = datetime(2008, 10, 15, 21, tzinfo=UTC)
 DAY = timedelta(days=1)

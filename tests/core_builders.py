@@ -110,6 +110,7 @@ def case(chosen: Settings | None = None, **changed: Any) -> Case:
         "volatility": 0.01,
         "bars_since_exit": NEVER,
         "bars_since_loss": NEVER,
+        "as_of": CLOSE,
     }
     return Case(**(values | changed))
 

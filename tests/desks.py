@@ -34,6 +34,7 @@ from engine.core.domain.records import (
 from engine.live.recover import rebuild
 from engine.store.journal import SqlJournal
 from jobs.replay_day import replay
+from tests.builders import AGAIN_AND_AGAIN
 
 FIRST = datetime(2001, 1, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -76,7 +77,7 @@ def brisk(*names: str, lot: str = "0.001", participation: float = 0.05, **risk: 
         "max_daily_loss": 0.9,
         "max_daily_turnover": 100.0,
         "max_gross": 1.0,
-    }
+    } | AGAIN_AND_AGAIN
     return Settings(
         desk=DeskSettings(instruments=tuple(Instrument(name=name, lot=Decimal(lot)) for name in names)),
         decision=DecisionSettings(

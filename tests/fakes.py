@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind, Outcome
 from engine.core.domain.errors import Impossible
 from engine.core.domain.events import Recorded
 from engine.core.domain.ids import epoch_ms
 from engine.core.domain.records import Record, columns, encode
+from engine.core.domain.risk import RiskState
+from engine.live.status import risk_panel
 from engine.ports import StoredRecord, Verification
-from tests.builders import CLOSE, status
+from tests.builders import CLOSE, portfolio, settings, status
 
 
 class ListJournal:
@@ -129,6 +132,7 @@ class FakeDesk:
         self.commands: list[Command] = []
         self.listeners: list[Callable[[Recorded], None]] = []
         self.refuse = ""
+        self.risk_state = RiskState()
 
     async def submit(self, command: Command) -> Outcome:
         """Done, unless the test says that it is refused."""
@@ -152,6 +156,10 @@ class FakeDesk:
     def positions(self) -> tuple[dict[str, Any], ...]:
         """As it was told."""
         return tuple(self.shown["positions"])
+
+    def risk(self) -> dict[str, Any]:
+        """The panel of a desk whose newest record is what it was told."""
+        return risk_panel(DeskState(portfolio=portfolio(), risk=self.risk_state), settings(), CLOSE)
 
     def listen(self, listener: Callable[[Recorded], None]) -> None:
         """Tell this one too."""

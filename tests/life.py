@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -34,7 +34,7 @@ from engine.store.journal import SqlJournal
 from engine.store.state import SqlStateStore
 from engine.venues.ccxt.broker import CcxtVenue
 from jobs.bootstrap import Engine, Outside, assemble
-from tests.builders import cycle_record
+from tests.builders import AGAIN_AND_AGAIN, cycle_record
 from tests.core_builders import bar, observation
 from tests.exchange import FakeExchange, TurnedClock
 from tests.judge import Judgement
@@ -124,6 +124,8 @@ class Bars:
 class Life:
     """One home at one exchange, and the desk that lives there for now."""
 
+    durability: Literal["FULL", "NORMAL"] = "NORMAL"
+
     def __init__(self, home: Path, exchange: FakeExchange, clock: TurnedClock, **venue: Any) -> None:
         self.home = home
         self.exchange = exchange
@@ -147,6 +149,8 @@ class Life:
                 max_consecutive_losses=1000,
                 max_daily_loss=0.5,
                 halt_daily_loss=0.6,
+                max_drawdown=0.6,
+                **AGAIN_AND_AGAIN,
             ),
             venue=VenueSettings(kind="binance", base_url=exchange.url, **told),
         )
@@ -160,7 +164,7 @@ class Life:
     async def start(self, *, begin: bool = True) -> "Life":
         """Recover, compare the account. The very first time the market has just been looked at."""
         self.venue = MortalVenue(self.settings, self.clock, self.exchange.keys)
-        self.journal = MortalJournal(self.home / "desk.sqlite3", synchronous="NORMAL")
+        self.journal = MortalJournal(self.home / "desk.sqlite3", synchronous=self.durability)
         self.store = SqlStateStore(self.home / "desk.sqlite3", home=self.home)
         if not self.journal.count():
             await self.look_at_market()

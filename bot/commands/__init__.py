@@ -2,7 +2,7 @@
 
 from bot.command import Registry
 from bot.commands import help as help_
-from bot.commands import kill, report, status, trade, trades, why
+from bot.commands import kill, report, risk, status, trade, trades, why
 
 REGISTRY = Registry(
     (
@@ -10,6 +10,7 @@ REGISTRY = Registry(
         *trades.COMMANDS,
         *why.COMMANDS,
         *report.COMMANDS,
+        *risk.COMMANDS,
         *kill.COMMANDS,
         *trade.COMMANDS,
         *help_.COMMANDS,

@@ -19,6 +19,31 @@ TIMEFRAME_MS: dict[str, int] = {
     "1d": 86_400_000,
 }
 
+AssetClass = Literal["crypto", "stock", "fx"]
+MONEY = frozenset(
+    (
+        *(
+            "AUD",
+            "BRL",
+            "CAD",
+            "CHF",
+            "CNH",
+            "CNY",
+            "CZK",
+            "DKK",
+            "EUR",
+            "GBP",
+            "HKD",
+            "HUF",
+            "ILS",
+            "INR",
+            "JPY",
+        ),
+        *("KRW", "MXN", "NOK", "NZD", "PLN", "RUB", "SEK", "SGD", "THB", "TRY", "USD", "ZAR"),
+    )
+)
+"""What governments issue: a pair of two of them is foreign exchange, any other pair is crypto."""
+
 SMALLEST, LARGEST = Decimal("1E-12"), Decimal("1E+15")
 """Decimals keep 28 digits: within these bounds a quantity times a price loses none that matter."""
 
@@ -31,6 +56,24 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lot: Decimal = Decimal("0.001")
     min_notional: Decimal = Decimal("10")
     bars_per_year: Annotated[float, Meta(gt=0, le=32_000_000)] = 252.0
+    asset_class: AssetClass | Literal["auto"] = "auto"
+    """Which of the limits by class hold; `auto` reads it from the name."""
+    group: Annotated[str, Meta(max_length=32)] = ""
+    """Instruments that fall together share `risk.max_group_value`; empty for none."""
+
+    @property
+    def kind(self) -> AssetClass:
+        """The class whose limits hold.
+
+        >>> [Instrument(name=name).kind for name in ("BTC/USDT", "EUR/USD", "SP500")]
+        ['crypto', 'fx', 'stock']
+        """
+        if self.asset_class != "auto":
+            return self.asset_class
+        base, slash, quote = self.name.partition("/")
+        if not slash:
+            return "stock"
+        return "fx" if {base, quote} <= MONEY else "crypto"
 
     def __post_init__(self) -> None:
         for field, value in (("tick", self.tick), ("lot", self.lot)):

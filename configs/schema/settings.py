@@ -36,6 +36,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.venue.kind == "binance":
             _refuse_what_spot_cannot(self.desk, self.decision)
+            _refuse_too_much_of_one(self.risk)
+        unknown = sorted(set(self.risk.restricted) - {each.name for each in self.desk.instruments})
+        if unknown:
+            raise ValueError(f"risk.restricted: {', '.join(unknown)} is not in desk.instruments")
 
     def instrument(self, name: str) -> Instrument:
         """Return the rules of `name`; KeyError when the desk does not trade it."""
@@ -57,6 +61,16 @@ def _refuse_what_spot_cannot(desk: DeskSettings, decision: DecisionSettings) -> 
                 f"venue.kind binance trades names such as BTC/{desk.currency} (desk.currency is {desk.currency}), "
                 f"was {instrument.name}"
             )
+
+
+CEILINGS = {"max_crypto_position": 0.2, "max_stock_position": 0.25, "max_fx_position": 0.25}
+"""Of one position where real money trades: a profile may be more careful, not less."""
+
+
+def _refuse_too_much_of_one(risk: RiskSettings) -> None:
+    for name, most in CEILINGS.items():
+        if getattr(risk, name) > most:
+            raise ValueError(f"risk.{name} may be at most {most} at a real venue, was {getattr(risk, name)}")
 
 
 def settings_hash(settings: Settings) -> str:

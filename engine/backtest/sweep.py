@@ -131,6 +131,7 @@ class _Walk:
         self._day = self._last = self._high = 0.0
         self._keep_day = (1 - settings.risk.halt_daily_loss) * (1 + _NEAR)
         self._keep_high = (1 - settings.risk.max_drawdown) * (1 + _NEAR)
+        self._keep_bar = (1 - settings.risk.max_bar_loss) * (1 + _NEAR)
         self._refresh()
 
     def progress(self, prepared: Prepared) -> Progress:
@@ -259,10 +260,13 @@ class _Walk:
         place = bisect_left(c.day_starts, row)
         if place < len(c.day_starts) and c.day_starts[place] == row:
             self._day = self._last or equity
+        lost = equity <= self._last * self._keep_bar
         self._last = equity
         self._high = max(self._high, equity)
         halted = risk.trading is TradingState.HALTED
         if not halted and equity <= max(self._day * self._keep_day, self._high * self._keep_high):
+            return True
+        if lost:
             return True
         if held is None:
             place = bisect_left(c.may_enter, row)

@@ -47,7 +47,9 @@ from engine.core.features.registry import WARM_UP, feature_set_version
 from engine.core.regime import classify
 from engine.core.risk.breakers import trip
 from engine.core.risk.case import Case, Reduction, bars_between, committed
-from engine.core.risk.daily import count_decision, open_day
+from engine.core.risk.daily import count_bar_loss, count_decision, open_day
+from engine.core.risk.limits import within
+from engine.core.risk.patterns import AT_ONCE, count_entry, locked
 from engine.core.risk.review import nearest_miss, review, review_data, review_reduction, review_wish
 from engine.core.sizing.size import NO_SIZE, Ask, size, size_as_wished
 
@@ -86,6 +88,7 @@ def describe(window: MarketWindow, rows: tuple[dict[str, float], ...], settings:
 
 def decide(inputs: CycleInputs) -> CycleResult:
     """Signals, forecast, proposal, size, review and order plan, each with its reasons. Pure and total."""
+    inputs = _within_limits(inputs)
     look = _look(inputs)
     if inputs.wish is not None:
         return _enter_by_wish(look, inputs.wish)
@@ -140,6 +143,14 @@ def decide_wish(
     return CycleRecord.of(inputs, decide(inputs), identity.settings_hash, identity.code_version)
 
 
+def _within_limits(inputs: CycleInputs) -> CycleInputs:
+    """The inputs with the limits that somebody has tightened since the start."""
+    if not inputs.risk.limits:
+        return inputs
+    limits = within(inputs.settings.risk, inputs.risk.limits)
+    return replace(inputs, settings=replace(inputs.settings, risk=limits))
+
+
 class _Look(msgspec.Struct, frozen=True, gc=False):
     """The inputs, and what every path through the decision needs of them. `atr` is in price units."""
 
@@ -177,7 +188,7 @@ def _look(inputs: CycleInputs) -> _Look:
     return _Look(
         inputs=inputs,
         instrument=settings.instrument(observation.instrument),
-        risk=trip(open_day(inputs.risk, inputs.as_of, equity), float(equity), inputs.as_of, settings.risk),
+        risk=_day(inputs, equity),
         signals=signals,
         forecast=forecast,
         direction=direction,
@@ -190,12 +201,20 @@ def _look(inputs: CycleInputs) -> _Look:
     )
 
 
+def _day(inputs: CycleInputs, equity: Decimal) -> RiskState:
+    """The risk state at this look: the day's counters, what the newest bar lost, and whether a breaker trips."""
+    limits, at, worth = inputs.settings.risk, inputs.as_of, float(equity)
+    opened = open_day(inputs.risk, at, equity)
+    return trip(count_bar_loss(inputs.risk, opened, worth, at, limits), worth, at, limits)
+
+
 def _signals(inputs: CycleInputs) -> tuple[Signal, ...]:
     """The enabled alphas that have an opinion, in the order of the settings."""
     features, alpha = inputs.observation.features, inputs.settings.alpha
     heard = [
         ALPHAS[name](features, alpha) if name in ALPHAS else predicted.signal(inputs.predictions, alpha)
         for name in alpha.enabled
+        if name not in inputs.risk.locks
     ]
     return tuple([signal for signal in heard if signal is not None])
 
@@ -238,12 +257,12 @@ def _enter_or_not(look: _Look, forecast: Forecast) -> CycleResult:
     wish = propose_entry(leaning, bar.close, look.atr, look.instrument, settings.decision)
     assert wish.side is not None and wish.stop is not None, "an entry has a side and a stop"
     sized = size(_ask(look, wish, forecast))
-    verdict = review(_case(look, wish.side, sized.quantity, wish.stop))
+    case = _case(look, wish.side, sized.quantity, wish.stop)
+    verdict = review(case)
     if not look.direction:
         quiet = replace(NOTHING, reason=verdict.refused_by)
         return _result(look, OutcomeKind.NO_SIGNAL, quiet, verdict, sized)
-    outcome = OutcomeKind.ENTERED if verdict.approved else OutcomeKind.REFUSED
-    return _result(look, outcome, wish, verdict, sized)
+    return _entered_or_refused(look, case, wish, verdict, sized)
 
 
 def _enter_by_wish(look: _Look, wish: Wish) -> CycleResult:
@@ -259,9 +278,23 @@ def _enter_by_wish(look: _Look, wish: Wish) -> CycleResult:
         )
     else:
         sized = size(_ask(look, entry, look.forecast)) if look.forecast else NO_SIZE
-    verdict = review_wish(_case(look, wish.side, sized.quantity, entry.stop))
+    case = _case(look, wish.side, sized.quantity, entry.stop)
+    return _entered_or_refused(look, case, entry, review_wish(case), sized)
+
+
+def _entered_or_refused(
+    look: _Look, case: Case, proposal: Proposal, verdict: Review, sized: Size
+) -> CycleResult:
+    """What was approved is kept in mind for the patterns; one entry too many in one place locks it."""
     outcome = OutcomeKind.ENTERED if verdict.approved else OutcomeKind.REFUSED
-    return _result(look, outcome, entry, verdict, sized)
+    if verdict.approved:
+        bar, at, settings = look.inputs.observation.bar, look.inputs.as_of, look.inputs.settings
+        risk = count_entry(look.risk, verdict.approved, bar.close, at, settings, by_person=case.by_person)
+    elif verdict.refused_by == AT_ONCE:
+        risk = locked(case)
+    else:
+        risk = look.risk
+    return _result(replace(look, risk=risk), outcome, proposal, verdict, sized)
 
 
 def _ask(look: _Look, wish: Proposal, forecast: Forecast) -> Ask:
@@ -298,7 +331,9 @@ def _case(look: _Look, side: Side, quantity: Decimal, stop: Decimal) -> Case:
         volatility=look.volatility,
         bars_since_exit=bars_between(risk.last_exit.get(look.instrument.name), inputs.as_of, timeframe),
         bars_since_loss=bars_between(risk.last_loss, inputs.as_of, timeframe),
+        as_of=inputs.as_of,
         bar_age=bars_between(inputs.observation.bar.end, inputs.as_of, timeframe),
+        by_person=inputs.wish is not None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from engine.core.domain.records import IncidentRecord
 from engine.core.domain.risk import TradingState
-from engine.core.risk.breakers import BREAKER
+from engine.core.risk.patterns import BREAKER
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
 from engine.ports import StateStore

@@ -1,29 +1,33 @@
 """Commands carried out: the halt row first, then the record, then what the venue must hear of."""
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
-from engine.core.domain.errors import StoreFailed
+from engine.core.domain.errors import BadQuestion, StoreFailed
 from engine.core.domain.ids import digest, time36
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import OrderRequest, Side
 from engine.core.domain.records import CommandRecord, CycleRecord, Identity, Wish
-from engine.core.domain.risk import RiskState, TradingState
+from engine.core.domain.risk import Lock, RiskState, TradingState
 from engine.core.pipeline import close_by_command, decide_wish
 from engine.core.risk.breakers import incident_of
-from engine.core.risk.killswitch import next_state, switched
+from engine.core.risk.killswitch import lockable, next_state, switched, with_lock
+from engine.core.risk.limits import tightened
+from engine.core.risk.patterns import locks_against
 from engine.core.risk.system import RANK
 from engine.live.breaker import announce
 from engine.live.holds import ACCOUNT, FOR_A_PERSON
 from engine.live.orders import OrderManager
+from engine.live.status import risk_panel
 from engine.live.writer import Writer
-from engine.ports import Clock, HaltRow, Journal, StateStore
+from engine.ports import Clock, HaltRow, Journal, LockRow, StateStore
 
 KILLS = (CommandKind.KILL, CommandKind.FLATTEN)
-SWITCHES = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.RESUME)
+SWITCHES = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.PAUSE, CommandKind.RESUME)
+LOCKS = (CommandKind.LOCK, CommandKind.UNLOCK)
 
 
 class Acceptance(NamedTuple):
@@ -63,12 +67,17 @@ class Control:
         self._row = store.halt()
         # Until the row was compared once: from then on what changed it is known by its version.
         self._began = False
+        self._locks: dict[str, int] = {}  # versions of the rows that were taken over
         self._braked: dict[str, HaltRow] = {}  # kills whose row is written and whose turn has not come yet
 
     @property
     def currency(self) -> str:
         """What the desk counts in."""
         return self._identity.settings.desk.currency
+
+    def risk(self) -> dict[str, Any]:
+        """Every limit and what is used of it, in plain values."""
+        return risk_panel(self._writer.state, self._identity.settings, self._clock.now())
 
     def brake(self, command: Command) -> None:
         """The row of a kill, at once: it waits for no cycle and no venue. What follows from it comes with its turn."""
@@ -90,10 +99,14 @@ class Control:
         known = self._journal.get(_record_id(command))
         if known is not None and isinstance(known.record, CommandRecord):
             return Outcome(known.record.accepted, known.record.text, known.record.id)
-        if command.kind is CommandKind.RESUME:
+        if command.kind in (CommandKind.RESUME, CommandKind.PAUSE):
             await self.adopt_row()  # a kill from elsewhere comes first: this goes one step back from it
         if command.kind in SWITCHES:
             return await self._switch(command, braked)
+        if command.kind in LOCKS:
+            return await self._lock(command)
+        if command.kind is CommandKind.LIMIT:
+            return await self._limit(command)
         if command.kind is CommandKind.ENTER:
             return await self._expired(command) or await self._enter(command)
         return await self._close(command)
@@ -104,6 +117,7 @@ class Control:
         True when the state changed. Halted or reducing, no order that adds risk stays open.
         """
         await self._finish_breaker()
+        await self._adopt_locks()
         before, risk = self._row, self._writer.state.risk
         row = self._store.halt()
         if row in self._braked.values():
@@ -121,7 +135,9 @@ class Control:
         return state.trading is not risk.trading
 
     async def _take_over(self, row: HaltRow, risk: RiskState) -> None:
-        kind = CommandKind.KILL if row.state is TradingState.HALTED else CommandKind.RESUME
+        kind = CommandKind.RESUME
+        if RANK[row.state] < RANK[risk.trading]:
+            kind = CommandKind.KILL if row.state is TradingState.HALTED else CommandKind.PAUSE
         key = f"halt-{row.version}-{self._writer.sequence}"
         command = Command(kind, by=row.by, source="store", key=key, reason=row.reason)
         flatten = risk.flatten and kind is CommandKind.KILL
@@ -135,6 +151,32 @@ class Control:
         if any(name in self._writer.state.risk.holds for name in FOR_A_PERSON):
             self.acceptance = Acceptance(by, self._writer.state.risk.holds.get(ACCOUNT, ""))
 
+    async def _adopt_locks(self) -> None:
+        """Take over what another process locked or unlocked, and give a row to what a decision has locked."""
+        rows = {row.name: row for row in self._store.locks()}
+        for row in rows.values():
+            if row.version > self._locks.get(row.name, 0):
+                self._locks[row.name] = row.version
+                await self._take_over_lock(row)
+        for name, lock in self._writer.state.risk.locks.items():
+            known = rows.get(name)
+            if known is None or not known.locked:
+                row = self._store.set_lock(name, True, lock.by, lock.why, lock.since)
+                self._locks[name] = row.version
+
+    async def _take_over_lock(self, row: LockRow) -> None:
+        mine = self._writer.state.risk.locks.get(row.name)
+        if row.locked is (mine is not None) or (mine is not None and row.since < mine.since):
+            return  # nothing new, or opened before it was locked again by a decision
+        kind = CommandKind.LOCK if row.locked else CommandKind.UNLOCK
+        key = f"lock-{row.name}-{row.version}-{self._writer.sequence}"
+        command = Command(kind, by=row.by, source="store", key=key, reason=row.reason, name=row.name)
+        lock = Lock(row.since, row.by, row.reason) if row.locked else None
+        changed = with_lock(self._writer.state.risk, row.name, lock)
+        await self._record(command, True, _locked_text(command), changed)
+        if row.locked:
+            await self._orders.cancel_risk(f"{row.name} is locked: {row.reason}", row.name)
+
     async def _finish_breaker(self) -> None:
         """After a crash between the decision that tripped it and the halt row."""
         incident = incident_of(self._writer.state.risk)
@@ -144,6 +186,9 @@ class Control:
     async def _switch(self, command: Command, braked: HaltRow | None) -> Outcome:
         risk = self._writer.state.risk
         state = next_state(risk.trading, command.kind)
+        if command.kind is CommandKind.PAUSE and state is risk.trading:
+            text = f"the desk is {state} already: {risk.why}, by {risk.by}"
+            return Outcome(True, text, (await self._record(command, True, text, None)).id)
         row = braked or self._change_row(command, state)
         flatten = command.kind is CommandKind.FLATTEN or (
             risk.flatten and command.kind is not CommandKind.RESUME
@@ -162,8 +207,36 @@ class Control:
         closing = await self._flatten(command) if command.kind is CommandKind.FLATTEN else 0
         return Outcome(True, _with_counts(record.text, cancelled, closing), record.id)
 
+    async def _lock(self, command: Command) -> Outcome:
+        """The row first, as with a halt; then the record, and the end of what could still enter there."""
+        locks, name = command.kind is CommandKind.LOCK, command.name
+        names = lockable(self._identity.settings)
+        if name not in names:
+            text = f"{name[:40]!r} cannot be locked: expected one of {', '.join(names)}"
+            record = await self._record(command, False, text, None)
+            return Outcome(False, text, record.id)
+        row = self._store.set_lock(name, locks, command.by, command.reason, self._clock.now())
+        lock = Lock(row.since, row.by, row.reason) if locks else None
+        changed = with_lock(self._writer.state.risk, name, lock)
+        record = await self._record(command, True, _locked_text(command), changed)
+        self._locks[name] = row.version
+        cancelled = await self._orders.cancel_risk(record.text, name) if locks else 0
+        return Outcome(True, _with_counts(record.text, cancelled, 0), record.id)
+
+    async def _limit(self, command: Command) -> Outcome:
+        risk, profile = self._writer.state.risk, self._identity.settings.risk
+        try:
+            limits = tightened(profile, risk.limits, command.name, command.value)
+        except BadQuestion as error:
+            record = await self._record(command, False, str(error), None)
+            return Outcome(False, record.text, record.id)
+        before = risk.limits.get(command.name, float(getattr(profile, command.name)))
+        text = f"risk.{command.name} is {command.value:g} from now on; it was {before:g}"
+        record = await self._record(command, True, text, replace(risk, limits=limits))
+        return Outcome(True, text, record.id)
+
     def _change_row(self, command: Command, state: TradingState) -> HaltRow:
-        after = self._row.version if command.kind is CommandKind.RESUME else None
+        after = self._row.version if command.kind in (CommandKind.RESUME, CommandKind.PAUSE) else None
         return self._store.set_halt(state, command.by, command.reason, self._clock.now(), after=after)
 
     async def _flatten(self, command: Command) -> int:
@@ -301,6 +374,10 @@ def _resumed(row: HaltRow, before: HaltRow, risk: RiskState, *, began: bool) -> 
 
 SAID = {
     (
+        CommandKind.PAUSE,
+        TradingState.REDUCING,
+    ): "reducing: positions may be closed, none opened; /resume to trade again",
+    (
         CommandKind.KILL,
         TradingState.HALTED,
     ): "halted: nothing that adds risk leaves the desk; stops stay in place",
@@ -311,6 +388,12 @@ SAID = {
     ): "reducing: positions may be closed, none opened; /resume again to trade",
     (CommandKind.RESUME, TradingState.ACTIVE): "active: the desk trades again; losses count from here",
 }
+
+
+def _locked_text(command: Command) -> str:
+    if command.kind is CommandKind.UNLOCK:
+        return f"{command.name} is unlocked"
+    return f"{command.name} is locked: nothing new is opened by it until somebody unlocks it"
 
 
 def _entered(decided: CycleRecord) -> str:
@@ -330,6 +413,9 @@ def _refusal(decided: CycleRecord) -> str:
     failed = {check.name: check for check in decided.result.review.checks if not check.passed}
     if "trading state" in failed:
         return f"the desk is {decided.risk.trading}"
+    if "locks" in failed:
+        names = locks_against(decided.risk.locks, decided.instrument, by_person=True)
+        return "; ".join(f"{name} is locked: {decided.risk.locks[name].why}" for name in names)
     if "holds" in failed:
         return "; ".join(decided.risk.holds.values())
     check = next(iter(failed.values()))

@@ -102,6 +102,10 @@ class LiveDesk:
         """The desk in plain values."""
         return status(self._writer.state, self._writer.sequence, self._control.currency)
 
+    def risk(self) -> dict[str, Any]:
+        """Every limit and what is used of it, in plain values."""
+        return self._control.risk()
+
     def positions(self) -> tuple[dict[str, Any], ...]:
         """Open positions in plain values."""
         return positions(self._writer.state.portfolio)

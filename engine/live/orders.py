@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Awaitable, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -16,11 +18,22 @@ from engine.core.domain.order import SENDING, OrderRequest, OrderStatus, Submiss
 from engine.core.domain.records import OrderRecord, Record
 from engine.core.domain.risk import TradingState
 from engine.core.domain.venue import Sighting
+from engine.core.risk.pace import LONGEST, too_fast
+from engine.core.risk.patterns import VENUE, locks_against
 from engine.live.writer import Writer
 from engine.ports import Clock, Journal, Lease, StateStore, Venue
 
 MARGIN_S = 0.5
 """The lease must be ours for so long from now: what is signed within it and comes late is refused by the venue."""
+REMEMBERED = 10_000
+"""Entries of which it is known that they have left."""
+PLACES = 20
+"""So often within a second a waiting entry looks whether it may go."""
+ORDER_CHECK = "order check"
+"""Who halts the desk when an entry would leave that was not decided."""
+LEFT = (OrderStatus.ACCEPTED, OrderStatus.UNKNOWN, OrderStatus.REFUSED)
+"""What an order is said to be that was sent."""
+MOST = 5000
 NO_ANSWER = "no answer within {:g} s"
 
 
@@ -45,6 +58,10 @@ class OrderManager:
         self._settings = settings
         self._lease = lease
         self._unwritten = False
+        self._elsewhere = venue.traits.absent_after_s > 0  # what is part of this process cannot be flooded
+        earlier = sent_lately(journal, clock) if self._elsewhere else []
+        self._left: deque[datetime] = deque(earlier, settings.risk.max_requests_per_day)
+        self._entered: deque[str] = deque(maxlen=REMEMBERED)
 
     def check(self) -> None:
         """StoreFailed once the venue has been told something that the journal has not: only a start can look it up."""
@@ -95,10 +112,16 @@ class OrderManager:
         """Write an order down that a later step sends."""
         await self._writer.write([self._record(request, Submission(OrderStatus.INTENT, why))])
 
-    async def cancel_risk(self, why: str) -> int:
-        """Cancel every open order that could add risk; protection stays. Returns how many were cancelled."""
+    async def cancel_risk(self, why: str, lock: str = VENUE) -> int:
+        """Cancel every open order that could add risk, of all or of what `lock` stands against; protection stays.
+
+        Returns how many were cancelled.
+        """
         adding = [
-            order.request for order in self._writer.state.portfolio.orders if not order.request.reduce_only
+            order.request
+            for order in self._writer.state.portfolio.orders
+            if not order.request.reduce_only
+            and locks_against((lock,), order.request.instrument, by_person=_by_person(order.request))
         ]
         return sum([await self.cancel(request, why) for request in adding])
 
@@ -110,6 +133,7 @@ class OrderManager:
 
     async def end(self, request: OrderRequest) -> Submission:
         """Ask for an order's end and write nothing down: one that the books do not know, or while they cannot."""
+        self._left.append(self._clock.now())
         return await self._asked(self._venue.cancel(request))
 
     async def cancel(self, request: OrderRequest, why: str) -> bool:
@@ -166,9 +190,14 @@ class OrderManager:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.venue.answer_s):
                 await self._venue.prepare(request)
+        if not request.reduce_only:
+            await self._at_a_pace()
         refusal = self._may_not_leave(request)
         if refusal:
             return Submission(OrderStatus.EXPIRED, refusal)
+        self._left.append(self._clock.now())
+        if not request.reduce_only:
+            self._entered.append(request.client_id)
         return await self._asked(self._venue.submit(request))
 
     async def _off_the_mark(self, request: OrderRequest) -> str:
@@ -203,6 +232,27 @@ class OrderManager:
         except (VenueDown, TimeoutError):
             return None
 
+    async def _at_a_pace(self) -> None:
+        """Wait for a place among the requests of this second; what is too much for longer is refused at the door."""
+        for _ in range(PLACES):
+            if not self._too_fast().endswith("(risk.max_requests_per_second)"):
+                return
+            await asyncio.sleep(1 / PLACES)
+
+    def _too_fast(self) -> str:
+        return too_fast(self._left, self._clock.now(), self._settings.risk) if self._elsewhere else ""
+
+    def _mismatch(self, request: OrderRequest) -> str:
+        """Why the entry is none that was decided: each leaves once, exactly as its decision wrote it down."""
+        known = self._writer.state.portfolio.order(request.client_id)
+        if request.client_id in self._entered:
+            return f"{request.client_id} has left already"
+        if known is None or known.status is not OrderStatus.INTENT:
+            return f"{request.client_id} is no open intent of a decision"
+        if known.request != request:
+            return f"{request.client_id} is not what {request.decision} decided"
+        return ""
+
     def _may_not_leave(self, request: OrderRequest) -> str:
         """Why the order must stay here; empty when it may go. Read anew immediately before every order.
 
@@ -215,6 +265,15 @@ class OrderManager:
         halt = self._store.halt()
         if halt.state is not TradingState.ACTIVE:
             return f"the desk is {halt.state}: {halt.reason}, by {halt.by}"
+        if mismatch := self._mismatch(request):
+            self._store.set_halt(TradingState.HALTED, ORDER_CHECK, mismatch, self._clock.now())
+            return mismatch
+        locked = {row.name: row.reason for row in self._store.locks() if row.locked}
+        locked |= {name: lock.why for name, lock in self._writer.state.risk.locks.items()}
+        for name in locks_against(locked, request.instrument, by_person=_by_person(request)):
+            return f"{name} is locked: {locked[name]}"
+        if hurry := self._too_fast():
+            return hurry
         late = (self._clock.now() - request.placed_at).total_seconds()
         allowed = self._settings.execution.entry_expires_s
         if late > allowed:
@@ -230,3 +289,18 @@ class OrderManager:
 
     def _record(self, request: OrderRequest, answer: Submission) -> OrderRecord:
         return order_record(request, answer.status, self._clock.now(), answer.reason, answer.venue_id)
+
+
+def sent_lately(journal: Journal, clock: Clock) -> list[datetime]:
+    """When each order of the newest day was first said to have left, oldest first: a restart does not forget it."""
+    first: dict[str, datetime] = {}
+    for stored in journal.find(kind="order", since=clock.now() - LONGEST, limit=MOST):
+        record = stored.record
+        if isinstance(record, OrderRecord) and record.status in LEFT:
+            first[record.request.client_id] = record.at  # newest first: the last one seen is the earliest
+    return sorted(first.values())
+
+
+def _by_person(request: OrderRequest) -> bool:
+    """Whether a person wished for this entry."""
+    return request.reason == "command"

@@ -1,12 +1,18 @@
 """The desk in plain values, for display: prices and money as exact text."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+from configs.schema.settings import Settings
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.portfolio import Portfolio, Position
 from engine.core.risk.daily import day_loss
+from engine.core.risk.killswitch import lockable
+from engine.core.risk.limits import LARGER_IS_TIGHTER, NAMES
+from engine.core.risk.panel import panel
 from engine.core.risk.system import drawdown
-from engine.ports import HaltRow
+from engine.ports import HaltRow, LockRow
 
 
 def status(state: DeskState, sequence: int, currency: str) -> dict[str, Any]:
@@ -28,9 +34,43 @@ def status(state: DeskState, sequence: int, currency: str) -> dict[str, Any]:
         "open_orders": len(portfolio.orders),
         "instruments": sorted(state.last_bars),
         "holds": dict(risk.holds),
+        "locks": {name: lock.why for name, lock in risk.locks.items()},
         "last_bar": last.isoformat() if last else None,
         "records": sequence,
     }
+
+
+def risk_panel(
+    state: DeskState, settings: Settings, at: datetime, rows: Sequence[LockRow] = ()
+) -> dict[str, Any]:
+    """Every limit with its use, what is locked and what was tightened. `rows` are newer than any record."""
+    risk = state.risk
+    locks = {name: _lock(lock.by, lock.why, lock.since) for name, lock in risk.locks.items()}
+    for row in rows:
+        locks.pop(row.name, None)
+        if row.locked:
+            locks[row.name] = _lock(row.by, row.reason, row.since)
+    return {
+        "state": risk.trading.value,
+        "since": risk.since.isoformat() if risk.since else None,
+        "by": risk.by,
+        "reason": risk.why,
+        "as_of": at.isoformat(),
+        "checks": [
+            {name: getattr(check, name) for name in check.__struct_fields__}
+            for check in panel(state.portfolio, risk, settings, at)
+        ],
+        "holds": dict(risk.holds),
+        "locks": locks,
+        "tightened": dict(risk.limits),
+        "lockable": list(lockable(settings)),
+        "limits": {name: getattr(settings.risk, name) for name in NAMES},
+        "larger_is_tighter": sorted(LARGER_IS_TIGHTER),
+    }
+
+
+def _lock(by: str, why: str, since: datetime) -> dict[str, str]:
+    return {"by": by, "reason": why, "since": since.isoformat()}
 
 
 def status_with_halt(state: DeskState, sequence: int, row: HaltRow, currency: str) -> dict[str, Any]:

@@ -186,10 +186,7 @@ class Keeper:
             return
         async with self._desk.turn:
             self._unread = 0
-            try:
-                await self._reconciler.check(look)
-            except VenueDown:
-                return  # it went away while something found was ended: the next round finds it again
+            await self._reconciler.check(look)
             await self._holds.lift(UNREAD)
 
     async def accept(self) -> None:

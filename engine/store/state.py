@@ -1,4 +1,4 @@
-"""The halt row.
+"""The halt row, and the locks on parts of a desk.
 
 A kill must hold even when the disk is full and the database takes nothing more. So a small file lies ready in
 the home, and renaming it to `KILLED` needs no room. While that file is there the desk is halted, whatever the
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from engine.core.domain.errors import Refused, StoreFailed
 from engine.core.domain.risk import TradingState
-from engine.ports import HaltRow
+from engine.ports import HaltRow, LockRow
 from engine.store.driver import (
     BUSY_MS,
     SQLITE,
@@ -86,6 +86,9 @@ class SqlStateStore:
         self._halt_sql = self._where.sql(
             'SELECT state, since, "by", reason, version FROM halts WHERE desk = ?'
         )
+        self._locks_sql = self._where.sql(
+            'SELECT name, locked, since, "by", reason, version FROM locks WHERE desk = ? ORDER BY name'
+        )
         if read_only:
             self._prepare()
             return
@@ -139,6 +142,30 @@ class SqlStateStore:
         self._last_version = version
         self._put_away(marker)
         return HaltRow(state, _moment(since), by, reason, version)
+
+    def locks(self) -> tuple[LockRow, ...]:
+        """What is or was locked, read anew. StoreFailed if it cannot be read: then nothing may be sent."""
+        self._prepare()
+        return tuple(
+            LockRow(name, bool(locked), _moment(since), by, reason, version)
+            for name, locked, since, by, reason, version in self._readers.rows(self._locks_sql, (self._desk,))
+        )
+
+    def set_lock(self, name: str, locked: bool, by: str, reason: str, at: datetime) -> LockRow:
+        """Lock or unlock, durably, from any process. Nothing is unlocked over a journal that does not fit."""
+        if not locked and (reason_against := self._objection()):
+            raise Refused(reason_against)
+        since = _microseconds(at)
+        with self._transaction(KILL_PATIENCE_MS if locked else BUSY_MS) as connection:
+            row = connection.execute(
+                self._where.sql(
+                    'INSERT INTO locks (desk, name, locked, since, "by", reason, version) VALUES (?, ?, ?, ?, ?, ?, 1)'
+                    " ON CONFLICT (desk, name) DO UPDATE SET locked = excluded.locked, since = excluded.since,"
+                    ' "by" = excluded."by", reason = excluded.reason, version = locks.version + 1 RETURNING version'
+                ),
+                (self._desk, name, locked, since, by, reason),
+            ).fetchone()
+        return LockRow(name, locked, _moment(since), by, reason, row[0])
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -3,12 +3,14 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,16 @@ risk:
   max_daily_loss: 0.8
   halt_daily_loss: 0.9
   max_instrument_volatility: 100
+  max_price_shock: 1.0
+  max_entries_at_once: 100000
+  duplicate_s: 0
+  max_ladder: 100000
+  max_flips: 100000
+  max_size_after_loss: 100000
+  max_bar_loss: 0.9
+  max_requests_per_second: 100000
+  max_requests_per_minute: 100000
+  max_requests_per_day: 100000
 execution: {{entry_expires_s: 5}}
 venue:
   kind: binance
@@ -109,8 +121,8 @@ class Desk:
         self.process: subprocess.Popen[str] | None = None
         self.log = home / "desk.log"
 
-    def start(self) -> None:
-        """Start it; what it says goes to a file."""
+    def start(self, stdout: int | None = None) -> None:
+        """Start it; what it says goes to a file, what it answers too unless to `stdout`."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [
@@ -120,7 +132,7 @@ class Desk:
                 cwd=ROOT,
                 env=os.environ | self.exchange.keys,
                 stdin=subprocess.PIPE,
-                stdout=log,
+                stdout=log if stdout is None else stdout,
                 stderr=log,
                 text=True,
             )
@@ -164,16 +176,24 @@ class Desk:
 
     def whydesk(self, *words: str) -> str:
         """Another command on the same home, while it runs or not."""
-        said = subprocess.run(
+        begun = self.begin(*words)
+        stdout, stderr = begun.communicate(timeout=60)
+        assert begun.returncode == 0, stderr
+        return stdout
+
+    def begin(self, *words: str, most_bytes: int = resource.RLIM_INFINITY) -> subprocess.Popen[str]:
+        """The same, not waited for; no file of its may grow beyond `most_bytes`."""
+        begun = subprocess.Popen(
             [sys.executable, "-m", "jobs", *words, "--profile", str(self.profile), "--home", str(self.home)],
             cwd=ROOT,
             env=os.environ | self.exchange.keys,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
         )
-        assert said.returncode == 0, said.stderr
-        return said.stdout
+        if most_bytes != resource.RLIM_INFINITY:
+            resource.prlimit(begun.pid, resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
+        return begun
 
     def records(self) -> list[Record]:
         """The journal so far."""
@@ -215,6 +235,35 @@ def room(home: Path, *more: str) -> Iterator[Desk]:
 def starts(records: list[Record]) -> int:
     """How often the desk came up."""
     return sum(isinstance(record, StartRecord) for record in records)
+
+
+def held(desk: Desk, records: list[Record] | None = None) -> dict[str, Decimal]:
+    """What the books hold, by instrument."""
+    return {p.instrument: p.quantity for p in desk.state(records).portfolio.positions}
+
+
+def covered(desk: Desk, records: list[Record]) -> bool:
+    """Whether something is held, and a stop rests for all of it."""
+    state = desk.state(records)
+    stops = {
+        o.request.instrument
+        for o in state.portfolio.orders
+        if o.request.type is OrderType.STOP and o.status is OrderStatus.ACCEPTED
+    }
+    return bool(state.portfolio.positions) and {p.instrument for p in state.portfolio.positions} <= stops
+
+
+def buy(desk: Desk, name: str = "BTC/USDT", amount: int = 500, seconds: float = 30) -> None:
+    """Ask again until it is held and covered: a desk that trades by itself may be in the way."""
+
+    def bought(records: list[Record]) -> bool:
+        if name not in held(desk, records):
+            desk.say(f"/buy {name} {amount} USDT")
+            time.sleep(0.3)
+            return False
+        return covered(desk, records)
+
+    desk.wait_for(f"a protected position in {name}", seconds, bought)
 
 
 def settle(desk: Desk, seconds: float = 40) -> float:

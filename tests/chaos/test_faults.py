@@ -10,14 +10,13 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from engine.core.domain.order import OrderStatus, OrderType
 from engine.core.domain.records import AccountRecord, CycleRecord, IncidentRecord, OrderRecord, Record
-from tests.chaos.desks import Desk, Judgement, room, settle
+from tests.chaos.desks import Desk, Judgement, buy, held, room, settle
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 Figure = Callable[[str, object], None]
@@ -36,35 +35,8 @@ def _cycles(records: list[Record]) -> list[CycleRecord]:
     return [record for record in records if isinstance(record, CycleRecord) and record.wish is None]
 
 
-def _held(desk: Desk, records: list[Record] | None = None) -> dict[str, Decimal]:
-    return {p.instrument: p.quantity for p in desk.state(records).portfolio.positions}
-
-
-def _covered(desk: Desk, records: list[Record]) -> bool:
-    state = desk.state(records)
-    stops = {
-        o.request.instrument
-        for o in state.portfolio.orders
-        if o.request.type is OrderType.STOP and o.status is OrderStatus.ACCEPTED
-    }
-    return bool(state.portfolio.positions) and {p.instrument for p in state.portfolio.positions} <= stops
-
-
 def _told(records: list[Record], name: str) -> list[str]:
     return [record.text for record in records if isinstance(record, IncidentRecord) and record.name == name]
-
-
-def buy(desk: Desk, name: str = "BTC/USDT", amount: int = 500, seconds: float = 30) -> None:
-    """Ask again until it is held and covered: a desk that trades by itself may be in the way."""
-
-    def held(records: list[Record]) -> bool:
-        if name not in _held(desk, records):
-            desk.say(f"/buy {name} {amount} USDT")
-            time.sleep(0.3)
-            return False
-        return _covered(desk, records)
-
-    desk.wait_for(f"a protected position in {name}", seconds, held)
 
 
 def end(desk: Desk) -> Judgement:
@@ -159,7 +131,7 @@ def test_a16_a_stop_that_vanishes_is_placed_again(desk: Desk, record_property: F
                 and r.request.leg[1:].isdigit()
                 for r in records
             )
-            or "BTC/USDT" not in _held(desk, records)
+            or "BTC/USDT" not in held(desk, records)
         ),
     )
 
@@ -257,7 +229,7 @@ def test_e8_killed_in_the_middle_of_a_flatten_it_goes_on_without_a_person(
     desk.kill()
     began = time.monotonic()
     desk.start()
-    desk.wait_for("flat", 40, lambda records: not _held(desk, records))
+    desk.wait_for("flat", 40, lambda records: not held(desk, records))
     took = time.monotonic() - began
     desk.wait_until_up(2)
 

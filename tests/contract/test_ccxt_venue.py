@@ -20,7 +20,8 @@ from configs.schema.venue import VenueSettings
 from engine.core.domain.errors import VenueDown
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side, Submission
 from engine.ports import Sighting
-from engine.venues.ccxt.broker import CcxtVenue
+from engine.venues.ccxt import broker
+from engine.venues.ccxt.broker import MOST_ASKED_RIGHTS, CcxtVenue
 from engine.venues.ccxt.rules import FRESH_S, STALE_S
 from tests.builders import CLOSE, order_request
 from tests.exchange import FakeExchange, TurnedClock
@@ -1205,3 +1206,82 @@ def self_signed(folder: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return context
+
+
+# --- Pages, memories and permissions at their ends ---
+
+
+async def test_rights_that_may_not_be_asked_for_now_are_not_counted_as_untold(
+    others: Callable[..., CcxtVenue], exchange: FakeExchange
+) -> None:
+    """Nothing left: that says nothing about the venue, however often it happens."""
+    asked = list[str]()
+
+    def veto() -> str:
+        asked.append("")
+        return "" if len(asked) % 2 else "the lease ran out"
+
+    venue = others(veto=veto)
+    for _ in range(MOST_ASKED_RIGHTS + 1):
+        with pytest.raises(VenueDown, match="the lease ran out"):
+            await venue.permissions()
+
+    assert exchange.requests("account/apiRestrictions") == []
+    assert len(exchange.requests("account")) == MOST_ASKED_RIGHTS + 1
+
+
+async def test_more_trades_than_can_be_read_at_once_are_a_venue_that_is_down(
+    venue: CcxtVenue, exchange: FakeExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "PAGE", 2)
+    monkeypatch.setattr(broker, "MOST_PAGES", 3)
+    for number in range(5):
+        exchange.trade_outside("BTCUSDT", "BUY", "0.001", f"hand-{number}")
+    fills = (await venue.account(CLOSE - timedelta(days=400))).fills
+    exchange.trade_outside("BTCUSDT", "BUY", "0.001", "one too many")
+
+    with pytest.raises(VenueDown, match="BTCUSDT: more than 6 trades to read at once"):
+        await venue.account(CLOSE - timedelta(days=400))
+
+    assert [fill.client_id for fill in fills] == [f"hand-{number}" for number in range(5)]
+
+
+async def test_whose_order_a_trade_was_is_asked_again_when_it_was_forgotten(
+    venue: CcxtVenue, exchange: FakeExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "MOST_REMEMBERED", 1)
+    for number in range(3):
+        exchange.trade_outside("BTCUSDT", "BUY", "0.001", f"hand-{number}")
+
+    looks = [await venue.account(CLOSE - timedelta(days=400)) for _ in range(2)]
+
+    assert looks[0].fills == looks[1].fills
+    assert [fill.client_id for fill in looks[0].fills] == ["hand-0", "hand-1", "hand-2"]
+    assert len(exchange.requests("GET order")) == 6
+    assert len(venue._client_ids) == len(venue._fees) == 1
+
+
+@pytest.mark.parametrize("time", ["noon", -1, 10**20, None])
+async def test_c1_a_time_that_is_none_measures_nothing(
+    venue: CcxtVenue, exchange: FakeExchange, time: object
+) -> None:
+    exchange.rewrites["time"] = lambda told, q: {"serverTime": time}
+
+    with pytest.raises(VenueDown):
+        await venue.clock_offset()
+
+    assert venue.rest.clock_age_s() == float("inf")
+
+
+async def test_c1_a_refused_time_stamp_whose_clock_cannot_be_read_is_told_and_the_order_is_in_doubt_no_longer(
+    venue: CcxtVenue, exchange: FakeExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    await venue.clock_offset()
+    exchange.offset_ms = 30_000
+    exchange.fault("GET time", answer="error", status=503)
+
+    answer = await venue.submit(buy())
+
+    assert "-1021" in answer.reason
+    assert "the venue refused a time stamp, and its clock cannot be read: " in caplog.text
+    assert exchange.books.truth()["orders"] == []

@@ -270,3 +270,47 @@ def test_a_database_is_held_by_its_row_until_the_end_of_the_block(postgres_datab
     for token in (1, 2):
         with lease(postgres_database, "desk") as held:
             assert (held.token, held.certain()) == (token, True)
+
+
+def test_a_store_that_fails_again_and_again_is_told_once_and_the_lease_is_extended_when_it_answers(
+    where: Place, holders: list[SqlLease], caplog: pytest.LogCaptureFixture
+) -> None:
+    holders.append(take(where, "desk"))
+    with closing(connect(where, write=True)) as other:
+        other.execute("ALTER TABLE leases RENAME TO elsewhere")
+        until(lambda: bool(caplog.messages))
+        until(lambda: not holders[0].certain())
+        told = list(caplog.messages)
+        other.execute("ALTER TABLE elsewhere RENAME TO leases")
+    until(holders[0].certain)
+
+    assert len(told) == 1
+    assert told[0].startswith("the lease of desk could not be extended: ")
+    assert holders[0].token == 1
+
+
+def test_one_that_was_lost_is_not_given_back_for_it_is_another_holders(where: Place) -> None:
+    held = take(where, "desk")
+    with closing(connect(where, write=True)) as other:
+        other.execute("UPDATE leases SET token = token + 1")
+        until(lambda: not held.certain())
+        before = other.execute("SELECT token, expires FROM leases").fetchone()
+        held.give_back()
+        assert tuple(other.execute("SELECT token, expires FROM leases").fetchone()) == tuple(before)
+    with pytest.raises(Fenced):
+        held.check()
+
+
+def test_a_lease_that_cannot_be_taken_for_as_long_as_a_dead_holder_would_keep_it_is_refused(
+    where: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "IDLE_MS", 0)
+    take(where, "desk").give_back()
+    with closing(connect(where, write=True)) as other:
+        other.execute("ALTER TABLE leases RENAME TO elsewhere")
+
+    began = elapsed()
+    with pytest.raises(StoreFailed, match=r"the lease of desk cannot be taken: .*leases"):
+        take(where, "desk")
+
+    assert elapsed() - began >= TTL_S

@@ -8,7 +8,7 @@ import pytest
 
 from engine.core.domain.errors import Refused
 from engine.core.domain.risk import TradingState
-from engine.ports import HaltRow
+from engine.ports import HaltRow, LockRow
 from engine.store.driver import connect, place
 from engine.store.state import SqlStateStore
 
@@ -149,4 +149,45 @@ def test_the_halt_is_read_in_microseconds(tmp_path: Path) -> None:
         spent.append((time.process_time() - begin) / 500)
 
     assert min(spent) < 50e-6
+    store.close()
+
+
+def test_a_lock_is_seen_at_once_by_everyone_and_after_a_restart(
+    store: SqlStateStore, url: str, tmp_path: Path
+) -> None:
+    other = SqlStateStore(url, home=tmp_path)
+    assert other.locks() == ()
+
+    locked = store.set_lock("BTC/USDT", True, "me", "news", NOW)
+
+    assert locked == LockRow("BTC/USDT", True, NOW, "me", "news", 1)
+    assert store.locks() == other.locks() == (locked,)
+    opened = other.set_lock("BTC/USDT", False, "you", "over", NOW)
+    other.close()
+    store.close()
+    reopened = SqlStateStore(url, home=tmp_path, read_only=True)
+    assert reopened.locks() == (opened,)
+    assert opened.version == 2
+    reopened.close()
+
+
+def test_locks_of_other_names_and_other_desks_are_their_own(
+    store: SqlStateStore, url: str, tmp_path: Path
+) -> None:
+    other = SqlStateStore(url, home=tmp_path, desk="other")
+    store.set_lock("venue", True, "me", "", NOW)
+    store.set_lock("BTC/USDT", False, "me", "", NOW)
+
+    assert [(row.name, row.locked) for row in store.locks()] == [("BTC/USDT", False), ("venue", True)]
+    assert other.locks() == ()
+    other.close()
+
+
+def test_nothing_is_unlocked_over_an_objection(url: str, tmp_path: Path) -> None:
+    store = SqlStateStore(url, home=tmp_path, objection=lambda: "the journal is behind its anchor")
+    store.set_lock("venue", True, "me", "", NOW)
+
+    with pytest.raises(Refused, match="behind its anchor"):
+        store.set_lock("venue", False, "me", "", NOW)
+    assert store.locks()[0].locked
     store.close()

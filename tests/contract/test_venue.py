@@ -8,6 +8,7 @@ import pytest
 from configs.schema.execution import ExecutionSettings
 from engine.core.accounting.fold import DeskState
 from engine.core.accounting.settle import settled
+from engine.core.domain.errors import VenueDown
 from engine.core.domain.market import Bar
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side
 from engine.core.domain.portfolio import Portfolio
@@ -183,3 +184,16 @@ async def test_what_is_told_books_to_the_cent_what_was_filled(venue: PaperVenue)
 
     kinds = [type(record).__name__ for record in records]
     assert kinds == ["FillRecord", "FillRecord", "TradeRecord", "OrderRecord"]
+
+
+async def test_it_tells_a_price_once_a_bar_has_closed_and_has_neither_account_nor_clock_of_its_own(
+    venue: PaperVenue,
+) -> None:
+    with pytest.raises(VenueDown, match=f"no bar of {INSTRUMENT} has closed yet"):
+        await venue.price(INSTRUMENT, Side.BUY)
+
+    await venue.updates([next_bar(close="1240"), next_bar(2, close="1250")])
+
+    assert {await venue.price(INSTRUMENT, side) for side in Side} == {Decimal(1250)}
+    assert await venue.account(CLOSE) == ({}, (), ())
+    assert (await venue.clock_offset(), venue.unwell()) == (0, "")

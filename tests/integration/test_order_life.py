@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.core.domain.commands import CommandKind
 from engine.core.domain.order import OrderStatus, Side
@@ -711,3 +712,73 @@ async def test_a_strangers_fee_in_a_third_asset_is_not_taken_from_the_money(desk
     )
     assert len(desk.told("external trade")) == 1
     assert desk.portfolio.external["XYZ"] == books.free["XYZ"] - 100
+
+
+async def test_d2_an_entry_waits_for_no_price_that_is_not_told(desk: Life) -> None:
+    desk.exchange.fault("GET ticker/bookTicker", answer="error", status=503, count=2)
+
+    told = await desk.buy("0.01")
+
+    assert (told.accepted, told.text) == (
+        False,
+        "nothing was bought: the venue does not tell a price to hold it against",
+    )
+    assert desk.sent() == []
+    assert (await desk.buy("0.01")).accepted
+    desk.judged()
+
+
+@pytest.mark.parametrize("price", ["30000", "80000"])
+async def test_d2_an_entry_beyond_its_own_stop_or_target_is_not_sent(desk: Life, price: str) -> None:
+    """However far from the close a price may be, behind the stop there is nothing to enter for."""
+    execution = replace(desk.settings.execution, entry_collar=0.9)
+    desk.settings = replace(desk.settings, execution=execution)
+    await desk.restart()
+    desk.exchange.set_price("BTCUSDT", price)
+
+    told = await desk.buy("0.01")
+
+    assert not told.accepted
+    assert "not between its stop and its target" in told.text
+    assert desk.sent() == []
+    desk.judged()
+
+
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a10_a_stop_whose_cancel_tells_of_a_fill_is_looked_at_before_the_exit_is_sent(
+    desk: Life, *, answered: bool
+) -> None:
+    """A part of it had filled, says the venue: an exit for the whole would sell too much."""
+    await desk.buy("0.01")
+    desk.exchange.rewrites["DELETE order"] = lambda row, q: row | {"executedQty": "0.00400000"}
+    if not answered:
+        desk.exchange.fault("GET order", answer="error", status=503, count=2)
+    before = len(desk.exchange.requests("GET order"))
+    await desk.sell()
+    at_once = [order["status"] for order in desk.sent(Side.SELL)]
+    looked = len(desk.exchange.requests("GET order")) - before
+    await desk.tend_for(4)
+
+    assert looked >= 1
+    assert at_once == (["CANCELED", "FILLED"] if answered else ["CANCELED"])
+    assert [order["status"] for order in desk.sent(Side.SELL)] == ["CANCELED", "FILLED"]
+    assert desk.portfolio.positions == ()
+    desk.judged()
+
+
+async def test_a3_an_exit_without_a_trace_is_not_tried_again_while_the_account_cannot_be_read(
+    desk: Life,
+) -> None:
+    await desk.buy("0.01")
+    desk.exchange.fault("POST order", when="before", answer="reset")
+    desk.exchange.fault("GET account", answer="error", status=503, count=1000)
+    await desk.sell()
+    await desk.tend_for(10)
+    blind = len(desk.exchange.requests("POST order"))
+    desk.exchange.faults.waiting.clear()
+    await desk.tend_for(4)
+
+    assert blind == 3, "the entry, its stop, and the exit that was lost"
+    assert [o["status"] for o in desk.sent(Side.SELL) if o["type"] == "MARKET"] == ["FILLED"]
+    await desk.tend_for(30)
+    desk.judged()

@@ -20,6 +20,7 @@ from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.records import AccountRecord, CycleRecord, OrderRecord, TradeRecord
 from engine.core.domain.risk import TradingState
 from engine.core.domain.venue import Account
+from engine.live import desk as desk_module
 from engine.live.holds import Holds
 from engine.live.orders import OrderManager
 from engine.live.reconcile import MOVING, Reconciler
@@ -763,4 +764,56 @@ async def test_a19_a_resume_from_elsewhere_accepts_as_well(desk: Life) -> None:
 
     assert desk.holds == {}
     assert desk.written(AccountRecord)[-1].reason == "accepted by ops"
+    desk.judged()
+
+
+# --- a resume whose account is slow, or moves ---
+
+
+async def test_a19_a_resume_is_answered_though_the_account_is_not_told_and_it_is_accepted_once_later(
+    desk: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "ACCEPT_S", 0.1)
+    desk.exchange.books.free["USDT"] += Decimal(500)
+    for _ in range(2):
+        await desk.reconcile(60)
+    await desk.say(CommandKind.KILL)
+    desk.exchange.fault("GET account", answer="hang", seconds=60)
+    outcome = await desk.say(CommandKind.RESUME)
+    held = list(desk.holds)
+
+    said = await asyncio.gather(*(desk.engine.desk.accept() for _ in range(3)))
+
+    assert outcome.accepted
+    assert outcome.text.endswith("the account is not told yet, and until it is its hold stands")
+    assert held == ["account"]
+    assert said == ["", "", ""]
+    assert desk.holds == {}
+    reasons = [record.reason for record in desk.written(AccountRecord)]
+    assert reasons == ["the account at the first start", "accepted by me"]
+    desk.judged()
+
+
+async def test_a19_a_resume_while_an_order_of_ours_is_on_its_way_says_so_and_accepts_nothing(
+    desk: Life,
+) -> None:
+    await desk.buy()
+    desk.exchange.books.free["USDT"] += Decimal(500)
+    for _ in range(2):
+        await desk.reconcile(60)
+    desk.exchange.fault("POST order", when="before", answer="reset")
+    await desk.sell()
+    await desk.say(CommandKind.KILL)
+    outcome = await desk.say(CommandKind.RESUME)
+    held = list(desk.holds)
+    again = await desk.say(CommandKind.KILL)
+
+    assert outcome.accepted
+    assert outcome.text.endswith(MOVING)
+    assert "account" in held
+    assert again.accepted
+    assert len(desk.written(AccountRecord)) == 1
+    await desk.tend_for(30)
+    await desk.say(CommandKind.RESUME)
+    assert "account" not in desk.holds
     desk.judged()

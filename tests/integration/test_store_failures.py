@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from engine.core.domain.errors import HeldElsewhere, Impossible, StoreFailed
 from engine.core.domain.records import IncidentRecord
 from engine.core.domain.risk import TradingState
 from engine.store import journal as journal_module
+from engine.store import state as state_module
 from engine.store.journal import SqlJournal
 from engine.store.lock import hold
 from engine.store.state import SqlStateStore
@@ -318,3 +320,89 @@ def test_a_torn_end_of_the_log_costs_the_last_records_and_no_more(tmp_path: Path
 
     assert kept == sorted(kept, reverse=True)
     assert kept[0] == 19
+
+
+async def test_a_record_that_is_damaged_is_neither_overwritten_nor_taken_for_another(tmp_path: Path) -> None:
+    with closing(SqlJournal(tmp_path / "journal.db")) as journal:
+        await journal.append([incident(1), incident(2)])
+        with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as other:
+            other.execute("UPDATE records SET payload = x'C1' WHERE sequence = 1")
+
+        with pytest.raises(StoreFailed, match="record 1 cannot be read"):
+            journal.get("i-1")
+        with pytest.raises(Impossible, match="record i-1 is stored already, with other content"):
+            await journal.append([incident(1)])
+        assert journal.count() == 2
+
+
+def test_a_journal_whose_newest_hash_is_no_hash_has_no_head(tmp_path: Path) -> None:
+    with closing(SqlJournal(tmp_path / "journal.db")) as journal:
+        journal.append_sync([incident(1)])
+        with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as other:
+            other.execute("UPDATE records SET hash = 'words'")
+
+        with pytest.raises(
+            StoreFailed, match=r"the newest record of the journal at .* is damaged: verify it"
+        ):
+            journal.head()
+
+
+def test_a_kill_waits_for_no_other_transaction_and_a_resume_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_module, "BUSY_MS", 50)
+    with closing(SqlStateStore(tmp_path / "desk.db")) as state:
+        with state._write:  # another thread's transaction, which does not end
+            began = time.monotonic()
+            killed = state.set_halt(TradingState.HALTED, "me", "now", NOW)
+            took = time.monotonic() - began
+            with pytest.raises(StoreFailed, match=r"another transaction has held the store at .* for 50 ms"):
+                state.set_halt(TradingState.REDUCING, "me", "", NOW)
+
+        assert took < 1
+        assert state.halt() == killed
+        assert (tmp_path / "KILLED").exists()
+        assert state.set_halt(TradingState.REDUCING, "me", "", NOW).state is TradingState.REDUCING
+        assert not (tmp_path / "KILLED").exists()
+
+
+def test_a_second_kill_without_room_says_the_newest_reason(tmp_path: Path) -> None:
+    with closing(SqlStateStore(tmp_path / "desk.db")) as state, state._write:
+        state.set_halt(TradingState.HALTED, "me", "first", NOW)
+        state.set_halt(TradingState.HALTED, "you", "second", NOW)
+
+        assert (state.halt().by, state.halt().reason) == ("you", "second")
+        with closing(SqlStateStore(tmp_path / "desk.db", read_only=True)) as other:
+            assert other.halt().reason == "second"
+
+
+def test_a_kill_makes_its_file_where_none_lies_ready(tmp_path: Path) -> None:
+    with closing(SqlStateStore(tmp_path / "desk.db")) as state, state._write:
+        (tmp_path / "kill.reserve").unlink()
+        state.set_halt(TradingState.HALTED, "me", "now", NOW)
+
+        assert (tmp_path / "KILLED").read_bytes() == b""
+        assert state.halt().state is TradingState.HALTED
+
+
+def test_a_store_that_is_open_for_looking_can_halt_and_nothing_else(tmp_path: Path) -> None:
+    SqlStateStore(tmp_path / "desk.db").close()
+    with closing(SqlStateStore(tmp_path / "desk.db", read_only=True)) as state:
+        with pytest.raises(StoreFailed, match="is open for reading only"):
+            state.set_halt(TradingState.REDUCING, "me", "", NOW)
+        assert state.set_halt(TradingState.HALTED, "me", "now", NOW).state is TradingState.HALTED
+    with closing(SqlStateStore(tmp_path / "desk.db")) as other:
+        assert (other.halt().state, other.halt().reason) == (TradingState.HALTED, "now")
+
+
+def test_a_desk_stays_halted_while_its_marker_cannot_be_removed(tmp_path: Path) -> None:
+    with closing(SqlStateStore(tmp_path / "desk.db")) as state:
+        state.set_halt(TradingState.ACTIVE, "me", "", NOW)
+        (tmp_path / "KILLED").mkdir()  # by hand, and not a file
+
+        with pytest.raises(StoreFailed, match=r"still halted: .*KILLED cannot be removed"):
+            state.set_halt(TradingState.REDUCING, "me", "", NOW)
+
+        assert (state.halt().state, state.halt().by) == (TradingState.HALTED, "unknown")
+        (tmp_path / "KILLED").rmdir()
+        assert state.halt().state is TradingState.REDUCING

@@ -13,7 +13,7 @@ from engine.core.domain.errors import Impossible, Refused, StoreFailed
 from engine.core.domain.ids import epoch_ms
 from engine.core.domain.records import Columns, Record, columns, encode
 from engine.core.domain.risk import TradingState
-from engine.ports import HaltRow, StoredRecord, Verification
+from engine.ports import HaltRow, LockRow, StoredRecord, Verification
 from engine.store.audit import GENESIS, leaf, link
 from tests.simulation.loop import pause
 
@@ -30,6 +30,7 @@ class Disk:
         self.records: list[StoredRecord] = []
         self.row = HaltRow(TradingState.ACTIVE, EPOCH, "", "", 0)
         self.rows: list[tuple[float, HaltRow]] = []
+        self.locks: dict[str, LockRow] = {}
         self._written = written
         self._by_id: dict[str, StoredRecord] = {}
         self._columns: list[Columns] = []
@@ -191,6 +192,22 @@ class SimStore:
             raise StoreFailed("the disk is full")
         row = change_halt(self._disk, life.world.now, state, by, reason, at, after)
         life.passage_at_once("after the halt row")
+        return row
+
+    def locks(self) -> tuple[LockRow, ...]:
+        """As they stand now."""
+        self._life.passage_at_once("before reading the locks")
+        return tuple(self._disk.locks.values())
+
+    def set_lock(self, name: str, locked: bool, by: str, reason: str, at: datetime) -> LockRow:
+        """Durable when it returns."""
+        life = self._life
+        life.passage_at_once("before the row of a lock")
+        if life.world.faults.during("disk full", life.world.now):
+            raise StoreFailed("the disk is full")
+        version = self._disk.locks[name].version + 1 if name in self._disk.locks else 1
+        row = self._disk.locks[name] = LockRow(name, locked, at, by, reason, version)
+        life.passage_at_once("after the row of a lock")
         return row
 
     def close(self) -> None:

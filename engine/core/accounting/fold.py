@@ -99,6 +99,7 @@ def count_trade(risk: RiskState, trade: TradeRecord) -> RiskState:
         risk,
         losses_in_a_row=risk.losses_in_a_row + 1 if lost else 0,
         last_loss=trade.closed_at if lost else risk.last_loss,
+        last_bar_loss=risk.last_bar_loss if lost else None,
         last_exit=risk.last_exit | {trade.instrument: trade.closed_at},
     )
 

@@ -17,16 +17,21 @@ class CommandKind(StrEnum):
 
     KILL = "kill"
     FLATTEN = "flatten"
+    PAUSE = "pause"
     RESUME = "resume"
     CLOSE = "close"
     ENTER = "enter"
+    LOCK = "lock"
+    UNLOCK = "unlock"
+    LIMIT = "limit"
 
 
 class Command(msgspec.Struct, frozen=True):
     """A wish: what, by whom, from where, and why. `key` makes a repeated message the same command.
 
     `at` is when it was said. To enter, and to close a part, it says how much: `quantity` in units or `amount` in the
-    account's currency; none of both leaves it to the desk.
+    account's currency; none of both leaves it to the desk. To lock or unlock, `name` says what; to limit, which setting
+    of `risk`, and `value` how far.
     """
 
     kind: CommandKind
@@ -39,6 +44,8 @@ class Command(msgspec.Struct, frozen=True):
     quantity: Decimal = Decimal(0)
     amount: Decimal = Decimal(0)
     at: datetime | None = None
+    name: str = ""
+    value: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in (("quantity", self.quantity), ("amount", self.amount)):

@@ -19,7 +19,7 @@ from engine.core.domain.market import Bar, QualityIssue
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, Side
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.regime import RegimeEstimate
-from engine.core.domain.risk import Check, NearMiss, Review, RiskState, Size, SizingStep
+from engine.core.domain.risk import Check, Entry, Lock, NearMiss, Review, RiskState, Size, SizingStep
 from engine.core.domain.signal import Forecast, Prediction, Signal, Vote
 
 
@@ -434,7 +434,10 @@ def readable(record: Record) -> dict[str, Any]:
     return plain
 
 
-_ROWS = {row: row.__struct_fields__ for row in (Check, SizingStep, Prediction, Signal, Vote, ModelEvidence)}
+_ROWS = {
+    row: row.__struct_fields__
+    for row in (Check, SizingStep, Prediction, Signal, Vote, ModelEvidence, Entry, Lock)
+}
 """What a record holds many of, and its fields: kept as bare rows of plain values, told with names."""
 _NAMED = set(_ROWS.values())
 

@@ -96,6 +96,25 @@ class NearMiss(msgspec.Struct, frozen=True, gc=False):
     unit: str
 
 
+class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """An entry that was approved: what patterns of entries are seen in. `price` is the close it was reviewed at."""
+
+    at: datetime
+    instrument: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    by_person: bool
+
+
+class Lock(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """Something that nothing new is opened in, or that is not heard, until somebody unlocks it."""
+
+    since: datetime
+    by: str
+    why: str
+
+
 class RiskState(msgspec.Struct, frozen=True, gc=False):
     """What the limits are measured against. Changed only by the fold over the records."""
 
@@ -120,6 +139,17 @@ class RiskState(msgspec.Struct, frozen=True, gc=False):
 
     A hold on one instrument alone has its name behind a space.
     """
+    locks: dict[str, Lock] = {}
+    """What a person has to unlock again, by name: an instrument, an alpha, `manual` for what persons enter, or `venue`
+    for everything."""
+    limits: dict[str, float] = {}
+    """Settings of `risk` that somebody has tightened since the start of the desk, by name."""
+    recent: tuple[Entry, ...] = ()
+    """Entries of the newest day or `pattern_bars`, oldest first."""
+    bar_losses: int = 0
+    """Bars of the day that lost more than `risk.max_bar_loss`."""
+    last_bar_loss: datetime | None = None
+    """The newest of them; forgotten once a trade has won after it."""
 
     def against(self, instrument: str) -> list[str]:
         """The holds that stand against an entry in `instrument`, in words.

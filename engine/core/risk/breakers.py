@@ -9,14 +9,13 @@ from engine.core.domain.ids import record_id
 from engine.core.domain.records import IncidentRecord
 from engine.core.domain.risk import RiskState, TradingState
 from engine.core.risk.daily import day_loss
+from engine.core.risk.patterns import BREAKER
 from engine.core.risk.system import drawdown
-
-BREAKER = "breaker"
-"""Who halted the desk, when it was nobody."""
 
 
 def trip(risk: RiskState, equity: float, at: datetime, limits: RiskSettings) -> RiskState:
-    """HALTED and flattening when the day's loss or the drawdown exceeds its halt limit; else unchanged.
+    """HALTED and flattening when the day's loss, the drawdown or the number of bars that lost too much exceeds its
+    halt limit; else unchanged.
 
     A figure that is not a number is not within any limit.
     """
@@ -27,6 +26,11 @@ def trip(risk: RiskState, equity: float, at: datetime, limits: RiskSettings) -> 
         why = f"daily loss {loss:.2%} is above {limits.halt_daily_loss:.2%} (risk.halt_daily_loss)"
     elif not fall <= limits.max_drawdown:
         why = f"drawdown {fall:.2%} is above {limits.max_drawdown:.2%} (risk.max_drawdown)"
+    elif risk.bar_losses >= limits.halt_bar_losses:
+        why = (
+            f"{risk.bar_losses} bars of the day lost more than {limits.max_bar_loss:.2%} each, "
+            f"fewer than {limits.halt_bar_losses} are allowed (risk.halt_bar_losses)"
+        )
     else:
         return risk
     return replace(risk, trading=TradingState.HALTED, since=at, by=BREAKER, why=why, flatten=True)

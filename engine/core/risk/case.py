@@ -1,5 +1,6 @@
 """What a review looks at, with every figure worked out once."""
 
+from collections.abc import Container
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -37,7 +38,9 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     volatility: float
     bars_since_exit: int
     bars_since_loss: int
+    as_of: datetime
     bar_age: int = 0
+    by_person: bool = False
 
     @property
     def value(self) -> float:
@@ -63,12 +66,12 @@ class Reduction(NamedTuple):
     by_person: bool = False
 
 
-def committed(portfolio: Portfolio) -> float:
-    """Worth of everything that open orders may still add, unknown ones too, counted as filled."""
+def committed(portfolio: Portfolio, names: Container[str] | None = None) -> float:
+    """Worth of everything that open orders may still add, unknown ones too, counted as filled; by `names`, of these."""
     total = 0.0
     for order in portfolio.orders:
         request = order.request
-        if order.status.open and not request.reduce_only:
+        if order.status.open and not request.reduce_only and (names is None or request.instrument in names):
             price = request.price or portfolio.marks.get(request.instrument, Decimal(0))
             total += float(order.remaining * price)
     return total
@@ -81,6 +84,16 @@ def coming(portfolio: Portfolio) -> set[str]:
         for order in portfolio.orders
         if order.status.open and not order.request.reduce_only
     }
+
+
+def exposure(portfolio: Portfolio, names: Container[str]) -> float:
+    """Worth of what is held, and of what open entries may still add, in the instruments named."""
+    held = sum(
+        abs(float(each.quantity * portfolio.marks[each.instrument]))
+        for each in portfolio.positions
+        if each.instrument in names
+    )
+    return held + committed(portfolio, names)
 
 
 def count_orders(portfolio: Portfolio, status: OrderStatus | None = None) -> int:

@@ -5,11 +5,14 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from configs.schema.risk import RiskSettings
 from engine.core.domain.instrument import exact
 from engine.core.domain.risk import Approved, Check, RiskState, at_least, at_most
-from engine.core.risk.case import COUNT, WHOLE, Case, share
+from engine.core.risk.case import COUNT, WHOLE, Case, bars_between, coming, share
 
 TIER = "daily"
+LONGEST = 6
+"""A pause is doubled so often at most."""
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -37,6 +40,7 @@ def open_day(risk: RiskState, as_of: datetime, equity: Decimal) -> RiskState:
         day_entries=0,
         day_turnover=Decimal(0),
         instrument_entries={},
+        bar_losses=0,
     )
 
 
@@ -63,8 +67,7 @@ def day_loss(risk: RiskState, equity: float) -> float:
 def daily_checks(case: Case) -> tuple[Check, ...]:
     """Loss, pace and losing streaks."""
     limits, risk, equity = case.settings.risk, case.risk, case.equity
-    streak = risk.losses_in_a_row >= limits.max_consecutive_losses
-    pause = limits.loss_pause_bars if streak else 0
+    over = risk.losses_in_a_row - limits.max_consecutive_losses
     turnover = share(float(risk.day_turnover) + case.value, equity)
     return (
         at_most(
@@ -86,5 +89,53 @@ def daily_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "daily turnover", TIER, turnover, limits.max_daily_turnover, WHOLE, "risk.max_daily_turnover"
         ),
-        at_least("losing streak", TIER, case.bars_since_loss, pause, "bars", "risk.max_consecutive_losses"),
+        at_least(
+            "losing streak",
+            TIER,
+            case.bars_since_loss,
+            pause(over, limits),
+            "bars",
+            "risk.max_consecutive_losses",
+        ),
+        at_least(
+            "bar loss",
+            TIER,
+            bars_between(risk.last_bar_loss, case.as_of, case.settings.desk.timeframe),
+            pause(max(risk.bar_losses, 1) - 1, limits) if risk.last_bar_loss else 0,
+            "bars",
+            "risk.max_bar_loss",
+        ),
+        at_most(
+            "half open",
+            TIER,
+            _trials(case) if over >= 0 or risk.last_bar_loss else 0,
+            0,
+            COUNT,
+            "risk.loss_pause_bars",
+        ),
     )
+
+
+def pause(again: int, limits: RiskSettings) -> int:
+    """Bars to wait after a breaker of the day has tripped for the `again`-th time more; 0 when it has not.
+
+    >>> [pause(again, RiskSettings(loss_pause_bars=5)) for again in (-1, 0, 1, 2, 99)]
+    [0, 5, 10, 20, 320]
+    """
+    return int(limits.loss_pause_bars * 2 ** min(again, LONGEST)) if again >= 0 else 0
+
+
+def _trials(case: Case) -> int:
+    """What is held or may still be: after the pause one entry must have won before there is a second."""
+    held = {position.instrument for position in case.portfolio.positions}
+    return len(held | coming(case.portfolio))
+
+
+def count_bar_loss(
+    before: RiskState, risk: RiskState, equity: float, at: datetime, limits: RiskSettings
+) -> RiskState:
+    """The state with one more bar that lost more than is allowed for, if the equity fell so far since `before`."""
+    last = float(before.last_equity)
+    if last <= 0 or (last - equity) / last <= limits.max_bar_loss:
+        return risk  # what is not a number is not within any limit
+    return replace(risk, bar_losses=risk.bar_losses + 1, last_bar_loss=at)

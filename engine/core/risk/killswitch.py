@@ -5,8 +5,10 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from configs.schema.settings import Settings
 from engine.core.domain.commands import CommandKind
-from engine.core.domain.risk import RiskState, TradingState
+from engine.core.domain.risk import Lock, RiskState, TradingState
+from engine.core.risk.patterns import MANUAL, VENUE
 from engine.core.risk.system import RANK
 
 NEXT: dict[tuple[TradingState, CommandKind], TradingState] = {
@@ -16,6 +18,9 @@ NEXT: dict[tuple[TradingState, CommandKind], TradingState] = {
     (TradingState.ACTIVE, CommandKind.FLATTEN): TradingState.HALTED,
     (TradingState.REDUCING, CommandKind.FLATTEN): TradingState.HALTED,
     (TradingState.HALTED, CommandKind.FLATTEN): TradingState.HALTED,
+    (TradingState.ACTIVE, CommandKind.PAUSE): TradingState.REDUCING,
+    (TradingState.REDUCING, CommandKind.PAUSE): TradingState.REDUCING,
+    (TradingState.HALTED, CommandKind.PAUSE): TradingState.HALTED,
     (TradingState.HALTED, CommandKind.RESUME): TradingState.REDUCING,
     (TradingState.REDUCING, CommandKind.RESUME): TradingState.ACTIVE,
     (TradingState.ACTIVE, CommandKind.RESUME): TradingState.ACTIVE,
@@ -31,6 +36,18 @@ def next_state(state: TradingState, kind: CommandKind) -> TradingState:
     return NEXT[state, kind]
 
 
+def lockable(settings: Settings) -> tuple[str, ...]:
+    """What can be locked: each instrument, each alpha, what persons enter, and all that goes to the venue."""
+    instruments = [instrument.name for instrument in settings.desk.instruments]
+    return (VENUE, MANUAL, *instruments, *settings.alpha.enabled)
+
+
+def with_lock(risk: RiskState, name: str, lock: Lock | None) -> RiskState:
+    """The state with that lock; with None, without any on `name`."""
+    kept = {other: each for other, each in risk.locks.items() if other != name}
+    return replace(risk, locks=kept | {name: lock} if lock else kept)
+
+
 def switched(
     risk: RiskState, state: TradingState, by: str, why: str, at: datetime, equity: Decimal, flatten: bool
 ) -> RiskState:
@@ -41,5 +58,12 @@ def switched(
         return risk
     changed = replace(risk, trading=state, since=at, by=by, why=why, flatten=flatten)
     if RANK[state] > RANK[risk.trading]:
-        return replace(changed, high_water=equity, day_equity=equity, losses_in_a_row=0)
+        return replace(
+            changed,
+            high_water=equity,
+            day_equity=equity,
+            losses_in_a_row=0,
+            bar_losses=0,
+            last_bar_loss=None,
+        )
     return changed

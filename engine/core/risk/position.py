@@ -1,15 +1,22 @@
 """Tier 1: this order and this position."""
 
+import math
+
+from configs.schema.desk import TIMEFRAME_MS, Instrument
 from engine.core.domain.risk import Check, at_least, at_most
-from engine.core.risk.case import COUNT, WHOLE, Case, share
+from engine.core.risk.case import COUNT, WHOLE, Case, exposure, share
 
 TIER = "position"
+SHOCK_MS = 15 * 60_000
+SPANS = (1, 2, 3, 5, 10)
+"""Bars over which the features know the move."""
 
 
 def position_checks(case: Case) -> tuple[Check, ...]:
     """Sizes, prices and how often, for orders that add risk."""
     limits, value, equity = case.settings.risk, case.value, case.equity
     instrument = case.settings.instrument(case.observation.instrument)
+    most, most_key = limits.position_limit(instrument.kind)
     entries = case.risk.instrument_entries.get(instrument.name, 0)
     return (
         at_least(
@@ -31,13 +38,15 @@ def position_checks(case: Case) -> tuple[Check, ...]:
             WHOLE,
             "risk.max_order_value",
         ),
+        at_most("order money", TIER, value, limits.max_order_money, "money", "risk.max_order_money"),
+        at_most("position value", TIER, share(value + case.held, equity), most, WHOLE, most_key),
         at_most(
-            "position value",
+            "group value",
             TIER,
-            share(value + case.held, equity),
-            limits.max_position_value,
+            share(_in_group(case, instrument), equity),
+            limits.max_group_value,
             WHOLE,
-            "risk.max_position_value",
+            "risk.max_group_value",
         ),
         at_most(
             "trade risk",
@@ -64,6 +73,8 @@ def position_checks(case: Case) -> tuple[Check, ...]:
             "risk.max_participation",
         ),
         at_most("price jump", TIER, _jump(case), limits.max_price_jump, WHOLE, "risk.max_price_jump"),
+        at_most("price shock", TIER, _shock(case), limits.max_price_shock, WHOLE, "risk.max_price_shock"),
+        at_most("restricted", TIER, float(instrument.name in limits.restricted), 0, "yes", "risk.restricted"),
         at_most(
             "entries in instrument",
             TIER,
@@ -83,6 +94,14 @@ def position_checks(case: Case) -> tuple[Check, ...]:
     )
 
 
+def _in_group(case: Case, instrument: Instrument) -> float:
+    """Worth of the instrument's group with this order; 0 where it is in none."""
+    if not instrument.group:
+        return 0.0
+    names = {each.name for each in case.settings.desk.instruments if each.group == instrument.group}
+    return exposure(case.portfolio, names) + case.value
+
+
 def _at_stop(case: Case) -> float:
     """What is lost when the stop fills at its price."""
     return float(case.quantity) * abs(case.close - float(case.stop))
@@ -99,3 +118,13 @@ def _participation(case: Case) -> float:
 def _jump(case: Case) -> float:
     previous = case.observation.previous_close
     return float(abs(case.observation.bar.close / previous - 1)) if previous else 0.0
+
+
+def _shock(case: Case) -> float:
+    """The largest move that ends with this bar and began no longer than `SHOCK_MS` ago; 0 on longer bars."""
+    bars = SHOCK_MS // TIMEFRAME_MS[case.settings.desk.timeframe]
+    if not bars:
+        return 0.0
+    bar, features = case.observation.bar, case.observation.features
+    moves = [abs(math.expm1(features.get(f"ret_{span}", 0.0) / 100)) for span in SPANS if span <= bars]
+    return max(float(bar.high / bar.low - 1), *moves)

@@ -4,6 +4,7 @@ from engine.core.domain.records import Observation
 from engine.core.domain.risk import Approved, Check, NearMiss, Review
 from engine.core.risk.case import Case, Reduction
 from engine.core.risk.daily import daily_checks
+from engine.core.risk.patterns import pattern_checks
 from engine.core.risk.position import position_checks
 from engine.core.risk.signal_tier import data_checks, signal_checks, wish_checks
 from engine.core.risk.system import reducing_checks, system_checks
@@ -15,6 +16,7 @@ def review(case: Case) -> Review:
         *data_checks(case.observation),
         *signal_checks(case),
         *position_checks(case),
+        *pattern_checks(case),
         *daily_checks(case),
         *system_checks(case),
     )
@@ -35,6 +37,7 @@ def review_wish(case: Case) -> Review:
         *data_checks(case.observation),
         *wish_checks(case),
         *position_checks(case),
+        *pattern_checks(case),
         *daily_checks(case),
         *system_checks(case),
     )

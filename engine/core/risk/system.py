@@ -1,8 +1,20 @@
 """Tier 3: the desk as a whole. Open, sent and unknown orders all count as filled."""
 
+from configs.schema.desk import AssetClass
 from engine.core.domain.order import OrderStatus, OrderType
 from engine.core.domain.risk import Check, RiskState, TradingState, at_least, at_most
-from engine.core.risk.case import COUNT, WHOLE, Case, Reduction, coming, committed, count_orders, share
+from engine.core.risk.case import (
+    COUNT,
+    WHOLE,
+    Case,
+    Reduction,
+    coming,
+    committed,
+    count_orders,
+    exposure,
+    share,
+)
+from engine.core.risk.patterns import locks_against
 
 TIER = "system"
 BRACKET = 3
@@ -24,6 +36,8 @@ def system_checks(case: Case) -> tuple[Check, ...]:
     gross = float(portfolio.gross) + waiting + value
     cash = float(portfolio.cash) - waiting - value * case.side.sign
     held = {position.instrument for position in portfolio.positions} | coming(portfolio)
+    kind = case.settings.instrument(case.observation.instrument).kind
+    most, most_key = limits.leverage_limit(kind)
     return (
         at_least(
             "trading state",
@@ -42,6 +56,7 @@ def system_checks(case: Case) -> tuple[Check, ...]:
             "risk.max_drawdown",
         ),
         at_most("gross exposure", TIER, share(gross, equity), limits.max_gross, WHOLE, "risk.max_gross"),
+        at_most("leverage", TIER, share(_in_class(case, kind) + value, equity), most, WHOLE, most_key),
         at_least("cash", TIER, share(cash, equity), min(0.0, 1 - limits.max_gross), WHOLE, "risk.max_gross"),
         at_most(
             "open orders",
@@ -60,7 +75,21 @@ def system_checks(case: Case) -> tuple[Check, ...]:
             "risk.max_unknown_orders",
         ),
         at_most("holds", TIER, len(case.risk.against(case.observation.instrument)), 0, COUNT, "venue"),
+        at_most(
+            "locks",
+            TIER,
+            len(locks_against(case.risk.locks, case.observation.instrument, by_person=case.by_person)),
+            0,
+            COUNT,
+            "command.unlock",
+        ),
         at_most("positions", TIER, len(held) + 1, limits.max_positions, COUNT, "risk.max_positions"),
+    )
+
+
+def _in_class(case: Case, kind: AssetClass) -> float:
+    return exposure(
+        case.portfolio, {each.name for each in case.settings.desk.instruments if each.kind == kind}
     )
 
 

@@ -124,3 +124,56 @@ async def test_the_console_does_not_read_ahead_without_end() -> None:
         break
 
     assert many.tell() < len(many.getvalue())
+
+
+async def test_decisions_take_no_room_among_what_waits_to_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "WAITING", 1)
+    chat, desk = ListChat(), FakeDesk()
+    mine = bot(chat, desk)
+    desk.listen(mine.hear)
+
+    desk.tell(*[cycle_record() for _ in range(5)], command_record())
+    await mine.tell_waiting()
+
+    assert len(chat.said) == 1
+    assert "ana asked for kill" in chat.said[0]
+
+
+async def test_an_alert_that_cannot_be_told_does_not_silence_the_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Deaf(ListChat):
+        """Takes nothing the first time."""
+
+        async def send(self, text: str) -> None:
+            self.tried = getattr(self, "tried", 0) + 1
+            if self.tried == 1:
+                raise ConnectionError("the chat is gone")
+            await super().send(text)
+
+    chat, desk = Deaf(), FakeDesk()
+    mine = bot(chat, desk)
+    desk.listen(mine.hear)
+    first, second = command_record("kill1"), command_record("kill2")
+
+    desk.tell(first, second)
+    await mine.tell_waiting()
+
+    assert len(chat.said) == 1
+    assert f"record {first.id} could not be told" in caplog.text
+    assert "the chat is gone" in caplog.text
+
+
+async def test_a_chat_that_takes_no_answers_is_still_listened_to(caplog: pytest.LogCaptureFixture) -> None:
+    class Mute(ListChat):
+        """Brings messages and takes none."""
+
+        async def send(self, text: str) -> None:
+            raise BrokenPipeError("nobody reads here")
+
+    desk = FakeDesk()
+
+    await bot(Mute("/status", "/kill enough"), desk).run()
+
+    assert [command.kind for command in desk.commands] == ["kill"]
+    assert "the answer to list-0 could not be told" in caplog.text

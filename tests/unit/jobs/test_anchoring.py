@@ -17,6 +17,7 @@ from engine.core.domain.records import CycleRecord, IncidentRecord
 from engine.core.domain.risk import TradingState
 from engine.data.replay import ReplayFeed
 from engine.store.anchors import Anchors, examine, trace_file
+from jobs import anchoring as anchoring_module
 from jobs.anchoring import Anchoring, anchors_of
 from jobs.bootstrap import Engine, open_engine
 from jobs.clocks import ReplayClock
@@ -77,6 +78,12 @@ def lines(anchors: Anchors) -> int:
 def incidents(engine: Engine) -> list[str]:
     found = [each.record for each in engine.journal.find(kind="incident")]
     return [record.text for record in found if isinstance(record, IncidentRecord)]
+
+
+def move_away(home: Path) -> None:
+    """Somebody moves the store somewhere else."""
+    for each in [*home.glob("desk.sqlite3*")]:
+        each.rename(home / f"away.{each.name}")
 
 
 async def test_the_head_is_anchored_when_it_has_moved_and_once_more_at_the_end(tmp_path: Path) -> None:
@@ -155,4 +162,58 @@ async def test_a_running_desk_that_came_up_halted_resumes_only_after_a_person_ha
     assert engine.desk.status()["state"] == ("reducing" if accepted else "halted")
     await anchoring.stop()
     assert lines(anchors) == (3 if accepted else 1)
+    engine.close()
+
+
+async def test_a_desk_does_not_wait_for_a_disk_that_does_not_answer_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hanging(Anchors):
+        """Writes when it is let."""
+
+        let = threading.Event()
+
+        def write(self, head: tuple[int, str], at: datetime, note: str = "") -> list[str]:
+            assert self.let.wait(20)
+            return super().write(head, at, note)
+
+    monkeypatch.setattr(anchoring_module, "PATIENCE_S", 0.05)
+    engine, anchors = await opened(tmp_path)
+    hanging = Hanging(SETTINGS.desk.name, anchors.paths, tmp_path / "keys")
+    anchoring = Anchoring(hanging, engine, 3600)
+
+    await anchoring.stop()
+
+    assert "the last anchor is not written: its disk does not answer" in incidents(engine)
+    Hanging.let.set()
+    anchoring._thread.join(20)
+    engine.close()
+
+
+async def test_a_desk_that_did_not_end_in_order_leaves_no_last_anchor(tmp_path: Path) -> None:
+    engine, anchors = await opened(tmp_path)
+    anchoring = Anchoring(anchors, engine, 3600)
+
+    anchoring.abandon()
+    anchoring._thread.join(20)
+
+    assert not anchoring._thread.is_alive()
+    assert lines(anchors) == 0
+    engine.close()
+
+
+async def test_a_journal_that_cannot_be_read_or_written_gets_no_anchor_and_the_log_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, anchors = await opened(tmp_path)
+    engine.journal.close()
+    engine.store.close()
+    move_away(tmp_path)
+    anchoring = Anchoring(anchors, engine, 3600)
+
+    await anchoring.stop()
+
+    assert any("no anchor was written: the store at" in line for line in caplog.messages)
+    assert "an incident could not be written down: the journal is closed" in caplog.messages
+    assert lines(anchors) == 0
     engine.close()

@@ -10,10 +10,11 @@ from configs.schema.desk import DeskSettings, Instrument
 from configs.schema.risk import RiskSettings
 from configs.schema.settings import Settings
 from engine.core.domain.market import BarArrays
+from tests.builders import AGAIN_AND_AGAIN
 
 HOUR_MS = 3_600_000
 START_MS = 1_500_000_000_000 // HOUR_MS * HOUR_MS
-WIDE = RiskSettings(max_drawdown=0.9, max_daily_loss=0.5, halt_daily_loss=0.5)
+WIDE = RiskSettings(max_drawdown=0.9, max_daily_loss=0.5, halt_daily_loss=0.5, **AGAIN_AND_AGAIN)
 """Limits that stop nothing, so that there is something to compare."""
 
 

@@ -14,7 +14,7 @@ from configs.schema.risk import RiskSettings
 from engine.core.domain.market import BarArrays, MarketWindow
 from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.records import CycleInputs, OutcomeKind, Wish
-from engine.core.domain.risk import TradingState
+from engine.core.domain.risk import Lock, TradingState
 from engine.core.domain.signal import Prediction
 from engine.core.pipeline import FEATURE_SET, NEED, close_by_command, decide, observe
 from engine.core.sizing.size import NO_SIZE
@@ -151,6 +151,9 @@ def test_below_the_gate_there_is_no_signal_but_every_check_is_there() -> None:
         ({"risk": halted()}, "trading state"),
         ({"risk": replace(QUIET, last_exit={"SP500": CLOSE})}, "cool-down"),
         ({"risk": replace(QUIET, losses_in_a_row=9, last_loss=CLOSE)}, "losing streak"),
+        ({"risk": replace(QUIET, last_bar_loss=CLOSE)}, "bar loss"),
+        ({"risk": replace(QUIET, locks={"SP500": Lock(CLOSE, "ana", "news")})}, "locks"),
+        ({"risk": replace(QUIET, limits={"max_order_value": 0.01})}, "order value"),
         ({"features": features(atr_pct=0.0)}, "stop distance"),
         ({"portfolio": portfolio(cash="0", marks={"SP500": Decimal(1240)})}, "order size"),
     ],
@@ -366,3 +369,36 @@ def test_a_close_that_is_on_its_way_is_not_repeated() -> None:
     verdict, orders = close_by_command(owned, QUIET, "SP500", "d-abc", "command", CLOSE)
 
     assert (verdict.refused_by, orders) == ("exit pending", ())
+
+
+def test_what_was_approved_is_remembered_and_one_too_many_locks_the_instrument() -> None:
+    first = decide(inputs())
+    (entry,) = first.risk.recent
+    often = replace(QUIET, recent=(replace(entry, at=CLOSE - timedelta(minutes=1)),) * 3)
+
+    again = decide(inputs(risk=often))
+
+    assert (entry.at, entry.instrument, entry.by_person) == (CLOSE, "SP500", False)
+    assert (again.outcome, again.refused_by, list(again.risk.locks)) == (
+        OutcomeKind.REFUSED,
+        "entries at once",
+        ["SP500"],
+    )
+
+
+def test_a_locked_alpha_is_not_heard() -> None:
+    heard = [signal.source for signal in decide(inputs()).signals]
+    without = decide(inputs(risk=replace(QUIET, locks={"trend": Lock(CLOSE, "ana", "not trusted")})))
+
+    assert "trend" in heard
+    assert [signal.source for signal in without.signals] == [name for name in heard if name != "trend"]
+
+
+def test_a_bar_that_lost_too_much_trips_a_breaker_that_halts_at_the_third_time() -> None:
+    settled = replace(QUIET, last_equity=Decimal(104_000), day_equity=Decimal(100_000))
+
+    once = decide(inputs(risk=settled)).risk
+    thrice = decide(inputs(risk=replace(settled, bar_losses=2))).risk
+
+    assert (once.bar_losses, once.last_bar_loss, once.trading) == (1, CLOSE, TradingState.ACTIVE)
+    assert (thrice.bar_losses, thrice.trading, thrice.flatten) == (3, TradingState.HALTED, True)

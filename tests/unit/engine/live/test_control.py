@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind
 from engine.core.domain.errors import BadQuestion, Refused, StoreFailed
-from engine.core.domain.order import OrderRequest, OrderStatus, OrderType, Side, Submission
+from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderType, Side, Submission
 from engine.core.domain.records import (
     CommandRecord,
     CycleRecord,
@@ -22,7 +22,7 @@ from engine.core.domain.records import (
     OrderRecord,
     Record,
 )
-from engine.core.domain.risk import RiskState, TradingState
+from engine.core.domain.risk import Lock, RiskState, TradingState
 from engine.live.bus import Bus
 from engine.live.control import Control
 from engine.live.desk import LiveDesk
@@ -34,6 +34,7 @@ from engine.venues.paper import PaperVenue
 from tests import builders
 from tests.builders import (
     CLOSE,
+    DAY,
     INSTRUMENT,
     cycle_record,
     open_order,
@@ -425,8 +426,11 @@ async def test_a_breaker_whose_halt_row_was_never_written_halts_all_the_same(tmp
 # --- orders ---------------------------------------------------------------------------------------
 
 
-async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
+async def test_the_halt_row_is_read_before_every_order(tmp_path: Path) -> None:
     """A kill that falls between two orders of one decision stops the second."""
+    first, second = order_request(cause="d-aaaaaaaaa-1"), order_request(cause="d-bbbbbbbbb-1")
+    decided = (Order(first, OrderStatus.INTENT), Order(second, OrderStatus.INTENT))
+    room = Room(tmp_path, DeskState(portfolio=portfolio(orders=decided)))
 
     class KilledBetween(PaperVenue):
         async def submit(self, order: OrderRequest) -> Submission:
@@ -435,7 +439,6 @@ async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
 
     venue = KilledBetween(settings())
     orders = OrderManager(room.writer, room.journal, venue, room.store, room.clock, settings())
-    first, second = order_request(cause="d-aaaaaaaaa-1"), order_request(cause="d-bbbbbbbbb-1")
 
     await orders.submit([first])
     its_stop = replace(STOP, client_id="its-stop", decision=second.decision)
@@ -449,6 +452,7 @@ async def test_the_halt_row_is_read_before_every_order(room: Room) -> None:
         (OrderStatus.EXPIRED, "the desk is halted: now, by ops"),
         (OrderStatus.EXPIRED, "its entry was expired: the desk is halted: now, by ops"),
     ]
+    room.close()
 
 
 async def test_protection_passes_a_halt(holding: Room) -> None:
@@ -576,3 +580,194 @@ def test_no_wish_carries_a_number_that_is_none(number: str) -> None:
     for name in ("quantity", "amount"):
         with pytest.raises(BadQuestion, match=f"{name} must be a number from 0"):
             Command(CommandKind.ENTER, "me", "console", "1", **{name: Decimal(number)})
+
+
+# --- pauses, locks and limits ----------------------------------------------------------------------
+
+
+async def test_a_pause_opens_nothing_new_and_one_resume_ends_it(room: Room) -> None:
+    paused = await room.desk.submit(wish(CommandKind.PAUSE))
+
+    assert paused.text.startswith("reducing: ")
+    assert (room.state, room.elsewhere.halt().state) == (REDUCING, REDUCING)
+    assert await room.venue.lookup(ENTRY) is None
+    again = await room.desk.submit(wish(CommandKind.PAUSE, "2"))
+    assert again.text == "the desk is reducing already: because, by me"
+    await room.desk.submit(wish(CommandKind.RESUME, "3"))
+    assert room.state is ACTIVE
+
+
+async def test_a_pause_does_not_lift_a_halt(room: Room) -> None:
+    """Also one that it learns of only now."""
+    room.elsewhere.set_halt(HALTED, "ops", "news", CLOSE)
+
+    outcome = await room.desk.submit(wish(CommandKind.PAUSE))
+
+    assert outcome.text == "the desk is halted already: news, by ops"
+    assert (room.state, room.elsewhere.halt().by) == (HALTED, "ops")
+
+
+async def test_a_pause_from_another_process_is_taken_over_as_one(room: Room) -> None:
+    room.elsewhere.set_halt(REDUCING, "ops", "lunch", CLOSE)
+
+    assert await room.control.adopt_row()
+    assert room.state is REDUCING
+    assert [record.kind for record in room.written(CommandRecord)] == ["pause"]
+    assert await room.venue.lookup(ENTRY) is None
+
+
+def about(kind: CommandKind, name: str, key: str = "1", value: float = 0.0) -> Command:
+    return Command(kind, "me", "console", key, reason="because", name=name, value=value)
+
+
+@pytest.mark.parametrize(
+    ("name", "stays"), [(INSTRUMENT, False), ("venue", False), ("manual", True), ("trend", True)]
+)
+async def test_a_lock_is_a_row_and_a_record_and_ends_what_could_still_enter_there(
+    room: Room, name: str, stays: bool
+) -> None:
+    outcome = await room.desk.submit(about(CommandKind.LOCK, name))
+
+    (row,) = room.elsewhere.locks()
+    assert (row.name, row.locked, row.by, row.reason) == (name, True, "me", "because")
+    assert room.writer.state.risk.locks == {name: Lock(CLOSE, "me", "because")}
+    assert (await room.venue.lookup(ENTRY) is not None) is stays
+    assert outcome.accepted and outcome.text.startswith(f"{name} is locked")
+    assert room.state is ACTIVE
+
+
+async def test_what_was_unlocked_may_enter_again(room: Room) -> None:
+    await room.desk.submit(about(CommandKind.LOCK, INSTRUMENT))
+    outcome = await room.desk.submit(about(CommandKind.UNLOCK, INSTRUMENT, "2"))
+
+    assert outcome.text == f"{INSTRUMENT} is unlocked"
+    assert not room.elsewhere.locks()[0].locked
+    assert room.writer.state.risk.locks == {}
+
+
+@pytest.mark.parametrize("kind", [CommandKind.LOCK, CommandKind.UNLOCK])
+async def test_what_the_desk_does_not_have_cannot_be_locked(room: Room, kind: CommandKind) -> None:
+    outcome = await room.desk.submit(about(kind, "DOGE"))
+
+    assert not outcome.accepted
+    assert outcome.text.startswith("'DOGE' cannot be locked: expected one of venue, manual, SP500, momentum")
+    assert room.elsewhere.locks() == ()
+
+
+async def test_a_lock_from_another_process_stands_before_it_is_taken_over(room: Room) -> None:
+    """The row is read before every order; the record follows."""
+    order = order_request(cause="d-aaaaaaaaa-1")
+    room.start(DeskState(portfolio=portfolio(orders=(Order(order, OrderStatus.INTENT),))))
+    room.elsewhere.set_lock(INSTRUMENT, True, "ops", "news", CLOSE)
+
+    assert await room.orders.submit([order]) == f"{INSTRUMENT} is locked: news"
+    await room.control.adopt_row()
+    assert room.writer.state.risk.locks == {INSTRUMENT: Lock(CLOSE, "ops", "news")}
+
+    room.elsewhere.set_lock(INSTRUMENT, False, "ops", "over", CLOSE)
+    await room.control.adopt_row()
+    await room.control.adopt_row()
+    assert room.writer.state.risk.locks == {}
+    assert [(r.kind, r.reason) for r in room.written(CommandRecord)] == [("lock", "news"), ("unlock", "over")]
+
+
+async def test_a_lock_on_persons_keeps_their_orders_back_and_nobody_elses(room: Room) -> None:
+    theirs = order_request(cause="d-aaaaaaaaa-1", reason="command")
+    own = order_request(cause="d-bbbbbbbbb-1")
+    waiting = (Order(theirs, OrderStatus.INTENT), Order(own, OrderStatus.INTENT))
+    room.start(DeskState(portfolio=portfolio(orders=waiting)))
+    room.elsewhere.set_lock("manual", True, "ops", "enough", CLOSE)
+
+    assert await room.orders.submit([theirs]) == "manual is locked: enough"
+    assert await room.orders.submit([own]) == ""
+
+
+async def test_what_a_decision_has_locked_gets_its_row_and_an_older_unlock_does_not_open_it(
+    room: Room,
+) -> None:
+    room.elsewhere.set_lock(INSTRUMENT, False, "ops", "long ago", CLOSE - DAY)
+    locked = RiskState(locks={INSTRUMENT: Lock(CLOSE, "breaker", "too often")})
+    room.start(DeskState(portfolio=portfolio(), risk=locked))
+
+    await room.control.adopt_row()
+
+    (row,) = room.elsewhere.locks()
+    assert (row.locked, row.by, row.reason, row.since) == (True, "breaker", "too often", CLOSE)
+    assert room.writer.state.risk.locks == locked.locks
+
+
+async def test_what_was_unlocked_while_the_desk_was_down_is_open_at_the_start(room: Room) -> None:
+    locked = RiskState(locks={INSTRUMENT: Lock(CLOSE, "breaker", "too often")})
+    room.elsewhere.set_lock(INSTRUMENT, True, "breaker", "too often", CLOSE)
+    room.elsewhere.set_lock(INSTRUMENT, False, "ops", "looked at", CLOSE + DAY)
+    room.start(DeskState(portfolio=portfolio(), risk=locked))
+
+    await room.control.adopt_row()
+
+    assert room.writer.state.risk.locks == {}
+
+
+async def test_a_wish_in_a_locked_place_is_refused_with_who_locked_it(room: Room) -> None:
+    await room.journal.append([cycle_record(observation=observation())])
+    await room.desk.submit(about(CommandKind.LOCK, INSTRUMENT))
+
+    outcome = await room.desk.submit(
+        replace(wish(CommandKind.ENTER, "2", instrument=INSTRUMENT), quantity=Decimal(1))
+    )
+
+    assert (outcome.accepted, outcome.text) == (False, f"nothing was bought: {INSTRUMENT} is locked: because")
+
+
+async def test_a_limit_is_tightened_and_widened_again_within_the_profile(room: Room) -> None:
+    tight = await room.desk.submit(about(CommandKind.LIMIT, "max_order_value", value=0.1))
+    assert tight.text == "risk.max_order_value is 0.1 from now on; it was 0.25"
+    assert room.writer.state.risk.limits == {"max_order_value": 0.1}
+    assert room.desk.risk()["tightened"] == {"max_order_value": 0.1}
+
+    await room.desk.submit(about(CommandKind.LIMIT, "max_order_value", "2", value=0.25))
+    assert room.writer.state.risk.limits == {}
+
+
+async def test_a_limit_beyond_the_profile_changes_nothing_and_is_written_down(room: Room) -> None:
+    outcome = await room.desk.submit(about(CommandKind.LIMIT, "max_order_value", value=0.3))
+
+    assert not outcome.accepted
+    assert "cannot be 0.3, above the profile's 0.25" in outcome.text
+    assert room.writer.state.risk.limits == {}
+    assert [record.accepted for record in room.written(CommandRecord)] == [False]
+
+
+# --- the last look before an order leaves ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [None, OrderStatus.ACCEPTED, OrderStatus.UNKNOWN])
+async def test_an_entry_that_is_no_open_intent_halts_the_desk(room: Room, status: OrderStatus | None) -> None:
+    stray = order_request(cause="d-aaaaaaaaa-1")
+    orders = (Order(stray, status),) if status else ()
+    room.start(DeskState(portfolio=portfolio(orders=orders)))
+
+    refused = await room.orders.submit([stray])
+
+    assert refused == f"{stray.client_id} is no open intent of a decision"
+    assert await room.venue.lookup(stray) is None
+    assert (room.elsewhere.halt().state, room.elsewhere.halt().by) == (HALTED, "order check")
+
+
+async def test_an_entry_that_differs_from_its_decision_halts_the_desk(room: Room) -> None:
+    decided = order_request(cause="d-aaaaaaaaa-1")
+    larger = replace(decided, quantity=decided.quantity * 10)
+    room.start(DeskState(portfolio=portfolio(orders=(Order(decided, OrderStatus.INTENT),))))
+
+    assert await room.orders.submit([larger]) == f"{decided.client_id} is not what {decided.decision} decided"
+    assert room.elsewhere.halt().state is HALTED
+
+
+async def test_an_entry_leaves_once(room: Room) -> None:
+    entry = order_request(cause="d-aaaaaaaaa-1")
+    before = DeskState(portfolio=portfolio(orders=(Order(entry, OrderStatus.INTENT),)))
+    room.start(before)
+    await room.orders.submit([entry])
+    room.writer.state = before  # as if its answer had been forgotten
+
+    assert await room.orders.submit([entry]) == f"{entry.client_id} has left already"
+    assert room.elsewhere.halt().state is HALTED

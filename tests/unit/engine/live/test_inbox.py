@@ -118,3 +118,21 @@ async def test_a_row_that_holds_no_command_is_answered_and_those_behind_it_are_c
     assert "\n" not in said.text
     assert behind is not None
     assert desk.inbox.waiting() == ()
+
+
+async def test_a_kill_from_another_process_is_durable_before_its_turn_and_cannot_be_taken_back(
+    desk: Life,
+) -> None:
+    assert desk.inbox is not None
+    kill = posted(desk, CommandKind.KILL)
+    async with desk.engine.desk.turn:  # a cycle that waits for the venue
+        reading = soon(desk.engine.keeper.read_inbox())
+        await until(lambda: desk.store.halt().state == "halted", "the kill is durable")
+        gone = desk.inbox.withdraw(kill)
+    await reading
+    outcome = desk.inbox.outcome(kill)
+
+    assert not gone
+    assert outcome is not None
+    assert outcome.accepted
+    assert desk.engine.desk.status()["state"] == "halted"

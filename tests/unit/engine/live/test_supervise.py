@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 
 from engine.core.domain.errors import StoreFailed, VenueDown
 from engine.core.domain.events import Recorded
+from engine.core.domain.market import Bar
 from engine.core.domain.records import CycleRecord, IncidentRecord
 from engine.inference.predictor import NoPredictor
 from engine.live.supervise import LAG_EVERY_S, every, supervise
@@ -287,3 +288,22 @@ async def _at_once(moment: datetime) -> None:
 
 async def _untold(records: object) -> None:
     """Nobody is told."""
+
+
+async def test_f1_a_moment_that_could_not_be_written_is_let_pass_and_the_next_is_decided_on(
+    desk: Life,
+) -> None:
+    def moments() -> Iterator[Sequence[Bar]]:
+        for full in (True, False):
+            desk.journal.full = full
+            desk.clock.advance(3600)
+            yield [bar(BTC, desk.clock.now(), "50000"), bar(ETH, desk.clock.now(), "3000")]
+
+    before = len(desk.written(CycleRecord))
+    desk.feed.moments = moments()  # type: ignore[assignment]
+    await desk.engine.loop.run()
+
+    assert desk.engine.loop.moments == 1
+    decided = desk.written(CycleRecord)[before:]
+    assert [record.at for record in decided] == [desk.clock.now()] * 2
+    assert len(desk.told("journal")) == 1

@@ -209,3 +209,15 @@ async def test_a_venue_that_holds_protection_by_itself_is_not_tended(tmp_path: P
 
     assert room.venue.sent == []
     room.store.close()
+
+
+async def test_an_entry_that_no_decision_stands_behind_is_not_sent(rooms: Any) -> None:
+    """It has no stop that its price could be held against."""
+    room = rooms(Bare(), open_order(ENTRY, OrderStatus.INTENT))
+
+    assert await room.orders.submit([ENTRY]) == "it was reviewed at no price, or has no stop"
+
+    assert room.venue.sent == []
+    assert [(record.status, record.reason) for record in room.records()] == [
+        (OrderStatus.EXPIRED, "it was reviewed at no price, or has no stop")
+    ]

@@ -92,3 +92,18 @@ def test_a_payload_that_became_text_is_a_break() -> None:
     rows[2] = (3, PAYLOADS[2].decode(), rows[2][2])  # type: ignore[assignment]
 
     assert walk(rows).first_break == 3
+
+
+def test_a_walk_that_begins_at_a_damaged_record_ends_there() -> None:
+    """The row before is read from the store too: SQLite keeps whatever somebody put into a column."""
+    assert walk([], Walk(7, "text")).reason == "the hash of record 7 is not bytes"  # type: ignore[arg-type]
+    assert walk([], Walk("seven", GENESIS)) == Walk(0, GENESIS, 0, "the number of a record is str")  # type: ignore[arg-type]
+
+
+def test_a_record_whose_number_is_none_is_named() -> None:
+    rows = chained(PAYLOADS)
+    rows[2] = ("three", *rows[2][1:])  # type: ignore[assignment]
+
+    seen = walk(rows)
+
+    assert (seen.sequence, seen.first_break, seen.reason) == (2, 3, "record 3 has no number, but str")

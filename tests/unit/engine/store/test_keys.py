@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.domain.errors import BadInput, Refused
-from engine.store.keys import PRIVATE, PUBLIC, public_key, signing_key
+from engine.store.keys import PRIVATE, PUBLIC, _make, public_key, signing_key
 
 
 def mode(path: Path) -> int:
@@ -93,3 +93,15 @@ def test_processes_that_start_at_once_share_one_key(tmp_path: Path) -> None:
 
     assert len(names) == 1
     assert public_key(tmp_path / "keys" / PUBLIC).name == names.pop().strip()
+
+
+def test_whoever_comes_second_in_making_a_key_leaves_the_first_ones(tmp_path: Path) -> None:
+    """Two processes found none at the same moment; the other one was quicker."""
+    first = signing_key(tmp_path)
+    shown = (tmp_path / PUBLIC).read_bytes()
+
+    _make(tmp_path)
+
+    assert signing_key(tmp_path).public.name == first.public.name
+    assert (tmp_path / PUBLIC).read_bytes() == shown
+    assert sorted(path.name for path in tmp_path.iterdir()) == [PRIVATE, PUBLIC]

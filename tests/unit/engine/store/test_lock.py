@@ -3,13 +3,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from engine.core.domain.errors import HeldElsewhere
-from engine.store.lock import hold
+from engine.store import lock
+from engine.store.lock import hold, holder
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 HOLDER = """
@@ -56,3 +58,36 @@ def test_a_lock_without_words_still_holds(tmp_path: Path) -> None:
         (tmp_path / "desk.lock").write_text("")
         with pytest.raises(HeldElsewhere, match="held by another process"), hold(tmp_path, NOW):
             pass
+
+
+def test_one_who_waits_is_told_once_who_has_it_and_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "POLL_S", 0.005)
+    told, heard, taken, pause = list[str](), threading.Event(), threading.Event(), threading.Event()
+
+    def tell(text: str) -> None:
+        told.append(text)
+        heard.set()
+
+    def wait() -> None:
+        with hold(tmp_path, NOW, tell):
+            taken.set()
+
+    with hold(tmp_path, NOW):
+        assert holder(tmp_path).startswith(f"held by pid {os.getpid()} on ")
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert heard.wait(10)
+        pause.wait(0.1)  # it looks again and again
+        assert not taken.is_set()
+    waiting.join(10)
+
+    assert taken.is_set()
+    assert len(told) == 1
+    assert f"{tmp_path} is held by pid {os.getpid()} on" in told[0]
+    assert holder(tmp_path) == ""
+
+
+def test_a_home_that_nobody_ever_held_has_no_holder(tmp_path: Path) -> None:
+    assert holder(tmp_path) == ""

@@ -66,3 +66,20 @@ def test_money_that_is_missing_is_taken_from_cash() -> None:
 
     assert state.portfolio.cash == 300
     assert state.risk.high_water == 500
+
+
+def test_what_is_missing_of_one_asset_leaves_every_other_alone() -> None:
+    """Also what was written off of another, and a position that comes first in the books."""
+    other = position("3", "ETH/USDT", average_price="10")
+    mine = position("2", BTC, average_price="100")
+    marks = {BTC: D(110), "ETH/USDT": D(11)}
+    known = portfolio(other, mine, cash="800", marks=marks, dust={"ETH/USDT": D("0.5"), BTC: D("0.25")})
+    begun = DeskState(
+        portfolio=known, risk=RiskState(day_equity=D(1000), high_water=D(1000), last_equity=D(1000))
+    )
+
+    state, _ = after(begun, "2.25", "1100", Sold(D("2.25"), D(225)))
+
+    assert {p.instrument: p.quantity for p in state.portfolio.positions} == {"ETH/USDT": D(3)}
+    assert state.portfolio.dust == {"ETH/USDT": D("0.5")}
+    assert state.portfolio.cash == 1025

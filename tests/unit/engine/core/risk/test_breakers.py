@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from configs.schema.risk import RiskSettings
 from engine.core.domain.risk import RiskState, TradingState
-from engine.core.risk.breakers import BREAKER, incident_of, trip
+from engine.core.risk.breakers import incident_of, trip
+from engine.core.risk.patterns import BREAKER
 from engine.core.risk.system import drawdown
 from tests.builders import CLOSE
 from tests.core_builders import QUIET
@@ -24,6 +25,8 @@ LONG_AGO = replace(QUIET, high_water=Decimal(120_000), day_equity=Decimal(108_50
         (LONG_AGO, 108_001.0, ""),
         (LONG_AGO, 108_000.0, ""),
         (LONG_AGO, 107_999.0, "risk.max_drawdown"),
+        (replace(QUIET, bar_losses=2), 99_000.0, ""),
+        (replace(QUIET, bar_losses=3), 99_000.0, "risk.halt_bar_losses"),
         (QUIET, 0.0, "risk.halt_daily_loss"),
         (QUIET, -1.0, "risk.halt_daily_loss"),
         (QUIET, math.nan, "risk.halt_daily_loss"),

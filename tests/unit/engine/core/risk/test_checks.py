@@ -10,12 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from configs.schema.decision import DecisionSettings
+from configs.schema.desk import DeskSettings, Instrument
 from configs.schema.execution import ExecutionSettings
 from configs.schema.risk import RiskSettings
 from engine.core.domain.order import OrderStatus, OrderType, Side
-from engine.core.domain.risk import Check, RiskState, TradingState
+from engine.core.domain.risk import Check, Entry, Lock, RiskState, TradingState
 from engine.core.risk.case import NEVER, Case, bars_between, committed
 from engine.core.risk.daily import daily_checks
+from engine.core.risk.patterns import MANUAL, MOST, VENUE, count_entry, locked, pattern_checks
 from engine.core.risk.position import position_checks
 from engine.core.risk.review import review
 from engine.core.risk.signal_tier import data_checks, signal_checks
@@ -29,6 +31,20 @@ LIMITS: dict[str, Any] = {
     "max_trade_risk": 0.02,
     "max_participation": 0.01,
     "max_price_jump": 0.1,
+    "max_order_money": 25_000.0,
+    "max_stock_position": 0.3,
+    "max_group_value": 0.35,
+    "max_price_shock": 0.1,
+    "restricted": ("GOLD",),
+    "max_entries_at_once": 3,
+    "entries_within_min": 15.0,
+    "duplicate_s": 5.0,
+    "pattern_bars": 20,
+    "max_ladder": 3,
+    "max_flips": 3,
+    "max_size_after_loss": 2.0,
+    "max_bar_loss": 0.03,
+    "max_stock_leverage": 0.4,
     "max_entries_per_instrument": 3,
     "max_daily_loss": 0.02,
     "halt_daily_loss": 0.04,
@@ -43,7 +59,14 @@ LIMITS: dict[str, Any] = {
     "max_positions": 4,
     "max_instrument_volatility": 2.0,
 }
-DESK = settings(risk=RiskSettings(**LIMITS), decision=DecisionSettings(confidence=0.65, cooldown_bars=3))
+INSTRUMENTS = (Instrument("SP500", group="shares"), Instrument("DAX", group="shares"), Instrument("GOLD"))
+DESK = settings(
+    desk=DeskSettings(instruments=INSTRUMENTS),
+    risk=RiskSettings(**LIMITS),
+    decision=DecisionSettings(confidence=0.65, cooldown_bars=3),
+)
+NEWS = Lock(CLOSE, "ana", "news")
+MINUTES = replace(DESK, desk=DeskSettings(timeframe="1m", instruments=INSTRUMENTS))
 
 
 def wish(**changed: Any) -> Case:
@@ -69,6 +92,39 @@ def quiet(**changed: Any) -> RiskState:
     return replace(QUIET, **changed)
 
 
+def dax(worth: int) -> Any:
+    """A position in another instrument of the same group and class."""
+    return portfolio(position(str(worth), "DAX", average_price="1"), cash=str(100_000 - worth))
+
+
+def entered(*told: tuple[timedelta, str, str, Side]) -> RiskState:
+    """Entries in the instrument so long ago, by quantity, price and side."""
+    return quiet(
+        recent=tuple(
+            Entry(CLOSE - ago, "SP500", side, Decimal(quantity), Decimal(price), False)
+            for ago, quantity, price, side in told
+        )
+    )
+
+
+def times(count: int, ago: timedelta = timedelta(minutes=14), side: Side = Side.BUY) -> RiskState:
+    return entered(*[(ago, "1", "100", side)] * count)
+
+
+def ladder(*prices: str) -> RiskState:
+    return entered(*[(DAY, "1", price, Side.BUY) for price in prices])
+
+
+def turning(*sides: Side) -> RiskState:
+    return entered(*[(DAY, "1", "100", side) for side in sides])
+
+
+def lost_with(quantity: str) -> RiskState:
+    return replace(
+        entered((2 * DAY, quantity, "100", Side.BUY)), last_loss=CLOSE - DAY, last_exit={"SP500": CLOSE - DAY}
+    )
+
+
 def seen(**changed: Any) -> Any:
     return observation(bar=bar(close="100.00", volume="100000"), **changed)
 
@@ -86,12 +142,14 @@ TABLE: dict[str, tuple[Callable[[Any], Case], Any, Any, Any]] = {
     "order size": (lambda v: bought(v), "0.002", "0.001", "0"),
     "order minimum": (lambda v: bought(v), "0.101", "0.100", "0.099"),
     "order value": (lambda v: bought(v), "199.999", "200", "200.001"),
+    "order money": (lambda v: bought(v), "249.999", "250", "250.001"),
     "position value": (
         lambda v: bought(v, portfolio=portfolio(position("100"), marks={"SP500": Decimal(100)})),
         "199.999",
         "200",
         "200.001",
     ),
+    "group value": (lambda v: wish(portfolio=dax(v)), 33_999, 34_000, 34_001),
     "trade risk": (lambda v: bought("200", stop=Decimal(v)), "90.01", "90", "89.99"),
     "stop distance": (lambda v: wish(stop=Decimal(v)), "99.98", "99.99", "100"),
     "participation": (
@@ -106,8 +164,37 @@ TABLE: dict[str, tuple[Callable[[Any], Case], Any, Any, Any]] = {
         "110",
         "110.01",
     ),
+    "price shock": (
+        lambda v: case(
+            MINUTES, observation=observation(bar=bar(open="100", high=v, low="100", close="100.00"))
+        ),
+        "109.99",
+        "110",
+        "110.01",
+    ),
+    "restricted": (
+        lambda v: wish(observation=observation(bar=bar(v, close="100.00"))),
+        "SP500",
+        "DAX",
+        "GOLD",
+    ),
     "entries in instrument": (lambda v: wish(risk=quiet(instrument_entries={"SP500": v})), 1, 2, 3),
     "volatility": (lambda v: wish(volatility=v / 252**0.5), 1.99, 2.0, 2.01),
+    "entries at once": (lambda v: wish(risk=times(v)), 1, 2, 3),
+    "duplicate order": (
+        lambda v: wish(risk=entered((timedelta(seconds=v), "10.1", "100", Side.BUY))),
+        5.1,
+        5,
+        4.9,
+    ),
+    "ladder": (lambda v: wish(risk=ladder(*v)), ["101"], ["102", "101"], ["103", "102", "101"]),
+    "flips": (
+        lambda v: wish(risk=turning(*v)),
+        [Side.SELL, Side.BUY],
+        [Side.SELL, Side.BUY, Side.SELL],
+        [Side.BUY, Side.SELL, Side.BUY, Side.SELL],
+    ),
+    "size after a loss": (lambda v: wish(risk=lost_with(v)), "5.01", "5", "4.99"),
     "daily loss": (lambda v: wish(equity=v), 98_001.0, 98_000.0, 97_999.0),
     "daily entries": (lambda v: wish(risk=quiet(day_entries=v)), 18, 19, 20),
     "daily turnover": (lambda v: wish(risk=quiet(day_turnover=Decimal(v))), 198_999, 199_000, 199_001),
@@ -117,6 +204,13 @@ TABLE: dict[str, tuple[Callable[[Any], Case], Any, Any, Any]] = {
         5,
         4,
     ),
+    "bar loss": (lambda v: wish(risk=quiet(bar_losses=0, last_bar_loss=CLOSE - v * DAY)), 6, 5, 4),
+    "half open": (
+        lambda v: wish(risk=quiet(losses_in_a_row=6), portfolio=held(*[1] * v)),
+        0,
+        0,
+        1,
+    ),
     "trading state": (
         lambda v: wish(risk=quiet(trading=v)),
         TradingState.ACTIVE,
@@ -125,10 +219,17 @@ TABLE: dict[str, tuple[Callable[[Any], Case], Any, Any, Any]] = {
     ),
     "drawdown": (lambda v: wish(equity=v), 90_001.0, 90_000.0, 89_999.0),
     "gross exposure": (lambda v: wish(portfolio=held(v)), 48_999, 49_000, 49_001),
+    "leverage": (lambda v: wish(portfolio=dax(v)), 38_999, 39_000, 39_001),
     "cash": (lambda v: wish(portfolio=portfolio(cash=v)), "1001", "1000", "999"),
     "open orders": (lambda v: wish(portfolio=waiting(v, leg="s")), 26, 27, 28),
     "unknown orders": (lambda v: wish(portfolio=waiting(v, status=OrderStatus.UNKNOWN)), 0, 1, 2),
     "holds": (lambda v: wish(risk=quiet(holds=v)), {}, {}, {"venue": "the venue is silent"}),
+    "locks": (
+        lambda v: wish(risk=quiet(locks=v)),
+        {},
+        {"trend": NEWS, "DAX": NEWS, "manual": NEWS},
+        {"SP500": NEWS},
+    ),
     "positions": (lambda v: wish(portfolio=held(*[1] * v)), 2, 3, 4),
 }
 
@@ -255,11 +356,110 @@ def test_another_instruments_orders_do_not_stand_in_the_way() -> None:
     assert asked(wish(portfolio=other))["order pending"].passed
 
 
+@pytest.mark.parametrize(
+    ("streak", "since", "passed"), [(6, 5, True), (7, 9, False), (7, 10, True), (8, 19, False), (8, 20, True)]
+)
+def test_each_further_loss_doubles_the_pause(streak: int, since: int, passed: bool) -> None:
+    given = wish(risk=quiet(losses_in_a_row=streak), bars_since_loss=since)
+
+    assert asked(given)["losing streak"].passed is passed
+
+
+def test_a_bar_that_lost_too_much_is_followed_by_one_entry_at_a_time() -> None:
+    lately = quiet(bar_losses=1, last_bar_loss=CLOSE - 9 * DAY)
+
+    assert not asked(wish(risk=lately, portfolio=held(1)))["half open"].passed
+    assert asked(wish(risk=quiet(), portfolio=held(1)))["half open"].passed
+
+
 @pytest.mark.parametrize(("streak", "passed"), [(5, True), (6, False), (7, False)])
 def test_the_pause_follows_the_last_loss_of_a_streak(streak: int, passed: bool) -> None:
     given = wish(risk=quiet(losses_in_a_row=streak), bars_since_loss=0)
 
     assert asked(given)["losing streak"].passed is passed
+
+
+# --- rows of entries ---
+
+
+def test_entries_of_another_side_or_longer_ago_are_not_counted_as_at_once() -> None:
+    other = times(9, side=Side.SELL)
+    earlier = times(9, ago=timedelta(minutes=15))
+
+    assert asked(wish(risk=other))["entries at once"].value == 1
+    assert asked(wish(risk=earlier))["entries at once"].value == 1
+
+
+@pytest.mark.parametrize(
+    ("quantity", "passed"), [("9.8", True), ("9.91", False), ("10", False), ("10.2", True)]
+)
+def test_an_order_of_another_size_is_no_repetition(quantity: str, passed: bool) -> None:
+    given = wish(risk=entered((timedelta(seconds=1), quantity, "100", Side.BUY)))
+
+    assert asked(given)["duplicate order"].passed is passed
+
+
+def test_a_ladder_ends_where_the_price_rose_or_the_side_changed() -> None:
+    rose = ladder("103", "99", "102", "101")
+    turned = entered((DAY, "1", "103", Side.BUY), (DAY, "1", "102", Side.SELL), (DAY, "1", "101", Side.BUY))
+
+    assert asked(wish(risk=rose))["ladder"].value == 3
+    assert asked(wish(risk=turned))["ladder"].value == 2
+
+
+def test_selling_into_a_rise_is_a_ladder_too() -> None:
+    rising = entered(*[(DAY, "1", price, Side.SELL) for price in ("97", "98", "99")])
+    short = case(DESK, side=Side.SELL, stop=Decimal(105), risk=rising)
+
+    assert not asked(short)["ladder"].passed
+
+
+def test_a_size_is_compared_with_the_one_that_lost_and_with_no_other() -> None:
+    won = replace(lost_with("1"), last_loss=CLOSE - 5 * DAY)
+    long_ago = replace(lost_with("1"), recent=())
+    for_nothing = replace(lost_with("0"))
+
+    assert asked(wish(risk=won))["size after a loss"].value == 0
+    assert asked(wish(risk=long_ago))["size after a loss"].value == 0
+    assert asked(wish(risk=for_nothing))["size after a loss"].value == 0
+
+
+def test_an_approved_entry_is_remembered_and_those_that_nobody_can_see_any_more_are_forgotten() -> None:
+    approved = review(wish()).approved
+    assert approved is not None
+    before = entered((21 * DAY, "1", "100", Side.BUY), (19 * DAY, "2", "100", Side.BUY))
+
+    after = count_entry(before, approved, Decimal(100), CLOSE, DESK, by_person=True)
+
+    assert [entry.quantity for entry in after.recent] == [2, 10]
+    assert after.recent[-1] == Entry(CLOSE, "SP500", Side.BUY, Decimal(10), Decimal(100), True)
+
+
+def test_only_so_many_entries_are_kept() -> None:
+    approved = review(wish()).approved
+    assert approved is not None
+
+    after = count_entry(times(MOST), approved, Decimal(100), CLOSE, DESK, by_person=False)
+
+    assert len(after.recent) == MOST
+
+
+@pytest.mark.parametrize(("by_person", "name"), [(True, MANUAL), (False, "SP500")])
+def test_one_entry_too_many_locks_what_it_came_from(by_person: bool, name: str) -> None:
+    after = locked(wish(risk=times(3), by_person=by_person))
+
+    assert list(after.locks) == [name]
+    assert "3 entries in SP500 within 15 minutes" in after.locks[name].why
+    before = quiet(locks={name: NEWS})
+    assert locked(wish(risk=before, by_person=by_person)) == before
+
+
+def test_a_lock_on_persons_stands_against_persons_alone() -> None:
+    given = quiet(locks={MANUAL: NEWS})
+
+    assert asked(wish(risk=given))["locks"].passed
+    assert not asked(wish(risk=given, by_person=True))["locks"].passed
+    assert not asked(wish(risk=quiet(locks={VENUE: NEWS})))["locks"].passed
 
 
 # --- what is on its way counts as filled ---
@@ -334,6 +534,7 @@ def test_tiers_are_asked_in_their_order() -> None:
         data_checks(given.observation),
         signal_checks(given),
         position_checks(given),
+        pattern_checks(given),
         daily_checks(given),
         system_checks(given),
     )
@@ -342,6 +543,7 @@ def test_tiers_are_asked_in_their_order() -> None:
     assert [next(iter({check.tier for check in tier})) for tier in tiers] == [
         "signal",
         "signal",
+        "position",
         "position",
         "daily",
         "system",

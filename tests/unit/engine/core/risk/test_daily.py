@@ -1,12 +1,14 @@
+import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
 
+from configs.schema.risk import RiskSettings
 from engine.core.domain.order import Side
 from engine.core.domain.risk import Approved, RiskState
-from engine.core.risk.daily import count_decision, day_loss, day_of, open_day
+from engine.core.risk.daily import count_bar_loss, count_decision, day_loss, day_of, open_day
 from tests.builders import CLOSE, DAY
 from tests.core_builders import QUIET
 
@@ -96,3 +98,23 @@ def test_an_exit_is_turnover_but_no_entry() -> None:
 
     assert (counted.day_entries, counted.instrument_entries) == (0, {})
     assert counted.day_turnover == Decimal("31.5")
+
+
+@pytest.mark.parametrize(("equity", "losses"), [(97_001.0, 1), (97_000.0, 1), (96_999.0, 2), (math.nan, 2)])
+def test_a_bar_that_lost_more_than_is_allowed_for_is_counted(equity: float, losses: int) -> None:
+    before = replace(QUIET, bar_losses=1)
+    after = count_bar_loss(before, before, equity, CLOSE, RiskSettings(max_bar_loss=0.03))
+
+    assert (after.bar_losses, after.last_bar_loss) == (losses, CLOSE if losses == 2 else None)
+
+
+def test_a_desk_without_equity_before_has_lost_nothing_in_a_bar() -> None:
+    new = replace(QUIET, last_equity=Decimal(0))
+
+    assert count_bar_loss(new, new, 1.0, CLOSE, RiskSettings()) is new
+
+
+def test_a_new_day_counts_bars_anew_and_keeps_the_pause() -> None:
+    opened = open_day(replace(QUIET, bar_losses=2, last_bar_loss=CLOSE), CLOSE + DAY, Decimal(97_000))
+
+    assert (opened.bar_losses, opened.last_bar_loss) == (0, CLOSE)

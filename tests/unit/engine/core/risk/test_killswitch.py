@@ -12,7 +12,8 @@ from tests.builders import CLOSE, DAY, halted
 from tests.core_builders import QUIET
 
 ACTIVE, REDUCING, HALTED = TradingState
-KILL, FLATTEN, RESUME = CommandKind.KILL, CommandKind.FLATTEN, CommandKind.RESUME
+KILL, FLATTEN, PAUSE = CommandKind.KILL, CommandKind.FLATTEN, CommandKind.PAUSE
+RESUME = CommandKind.RESUME
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,9 @@ KILL, FLATTEN, RESUME = CommandKind.KILL, CommandKind.FLATTEN, CommandKind.RESUM
         (ACTIVE, FLATTEN, HALTED),
         (REDUCING, FLATTEN, HALTED),
         (HALTED, FLATTEN, HALTED),
+        (ACTIVE, PAUSE, REDUCING),
+        (REDUCING, PAUSE, REDUCING),
+        (HALTED, PAUSE, HALTED),
         (ACTIVE, RESUME, ACTIVE),
         (REDUCING, RESUME, ACTIVE),
         (HALTED, RESUME, REDUCING),
@@ -36,7 +40,7 @@ def test_the_kill_switch_follows_its_table(
 
 
 def test_the_table_is_whole() -> None:
-    assert set(NEXT) == {(state, kind) for state in TradingState for kind in (KILL, FLATTEN, RESUME)}
+    assert set(NEXT) == {(state, kind) for state in TradingState for kind in (KILL, FLATTEN, PAUSE, RESUME)}
 
 
 def lost() -> RiskState:

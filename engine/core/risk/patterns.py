@@ -1,0 +1,126 @@
+"""Tier 1, beyond the single order: what a row of entries looks like. Ladders, grids and doubling up are refused.
+
+A desk that buys more of what falls, or turns at every tick, wins often and loses all at once. Each entry of it looks
+harmless; so the newest entries are kept (`RiskState.recent`) and looked at together.
+"""
+
+import itertools
+from collections.abc import Container, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from configs.schema.desk import TIMEFRAME_MS
+from configs.schema.settings import Settings
+from engine.core.domain.order import Side
+from engine.core.domain.risk import Approved, Check, Entry, Lock, RiskState, at_most
+from engine.core.risk.case import COUNT, Case
+
+TIER = "position"
+AT_ONCE = "entries at once"
+"""The check that locks what it refuses."""
+MANUAL, VENUE = "manual", "venue"
+"""The locks on what persons enter, and on whatever goes to the venue."""
+BREAKER = "breaker"
+"""Who locked or halted, when it was nobody."""
+SAME_SIZE = Decimal("0.01")
+MOST = 256
+"""Entries that are kept at most."""
+_DAY = timedelta(days=1)
+
+
+def pattern_checks(case: Case) -> tuple[Check, ...]:
+    """Repetitions, ladders, flips and doubling up, seen from the entries before this one."""
+    limits, settings = case.settings.risk, case.settings
+    own = [entry for entry in case.risk.recent if entry.instrument == case.observation.instrument]
+    alike = [entry for entry in own if entry.side is case.side]
+    window = timedelta(milliseconds=limits.pattern_bars * TIMEFRAME_MS[settings.desk.timeframe])
+    lately = _since(own, case.as_of - window)
+    return (
+        at_most(
+            "entries at once",
+            TIER,
+            len(_since(alike, case.as_of - timedelta(minutes=limits.entries_within_min))) + 1,
+            limits.max_entries_at_once,
+            COUNT,
+            "risk.max_entries_at_once",
+        ),
+        at_most(
+            "duplicate order",
+            TIER,
+            _duplicates(case, _since(alike, case.as_of - timedelta(seconds=limits.duplicate_s))),
+            0,
+            COUNT,
+            "risk.duplicate_s",
+        ),
+        at_most("ladder", TIER, _rungs(case, lately), limits.max_ladder, COUNT, "risk.max_ladder"),
+        at_most("flips", TIER, _flips(case, lately), limits.max_flips, COUNT, "risk.max_flips"),
+        at_most(
+            "size after a loss",
+            TIER,
+            _doubling(case, lately),
+            limits.max_size_after_loss,
+            "times",
+            "risk.max_size_after_loss",
+        ),
+    )
+
+
+def count_entry(
+    risk: RiskState, approved: Approved, price: Decimal, at: datetime, settings: Settings, *, by_person: bool
+) -> RiskState:
+    """The state with an approved entry among the newest; those that no check can see any more go."""
+    window = timedelta(milliseconds=settings.risk.pattern_bars * TIMEFRAME_MS[settings.desk.timeframe])
+    entry = Entry(at, approved.instrument, approved.side, approved.quantity, price, by_person)
+    return replace(risk, recent=(*_since(risk.recent, at - max(_DAY, window)), entry)[-MOST:])
+
+
+def locked(case: Case) -> RiskState:
+    """The state after a desk that enters too often in one place was refused: locked there, for a person to look at."""
+    limits, name = case.settings.risk, MANUAL if case.by_person else case.observation.instrument
+    why = (
+        f"{limits.max_entries_at_once} entries in {case.observation.instrument} within"
+        f" {limits.entries_within_min:g} minutes, and one more was wanted (risk.max_entries_at_once)"
+    )
+    lock = case.risk.locks.get(name) or Lock(case.as_of, BREAKER, why)
+    return replace(case.risk, locks=case.risk.locks | {name: lock})
+
+
+def locks_against(locks: Container[str], instrument: str, *, by_person: bool) -> list[str]:
+    """The names of those locks that stand against an entry in `instrument`."""
+    names = (VENUE, instrument, MANUAL) if by_person else (VENUE, instrument)
+    return [name for name in names if name in locks]
+
+
+def _since(entries: Sequence[Entry], moment: datetime) -> list[Entry]:
+    return [entry for entry in entries if entry.at > moment]
+
+
+def _duplicates(case: Case, entries: Sequence[Entry]) -> int:
+    return sum(abs(entry.quantity - case.quantity) <= SAME_SIZE * entry.quantity for entry in entries)
+
+
+def _rungs(case: Case, entries: Sequence[Entry]) -> int:
+    """How many entries in a row, this one included, each at a worse price for the direction than the one before."""
+    rungs, price = 1, case.observation.bar.close
+    for entry in reversed(entries):
+        if entry.side is not case.side or case.side.sign * (entry.price - price) <= 0:
+            break
+        rungs, price = rungs + 1, entry.price
+    return rungs
+
+
+def _flips(case: Case, entries: Sequence[Entry]) -> int:
+    sides: list[Side] = [*(entry.side for entry in entries), case.side]
+    return sum(one is not next_ for one, next_ in itertools.pairwise(sides))
+
+
+def _doubling(case: Case, entries: Sequence[Entry]) -> float:
+    """This entry's worth as a multiple of the one before it, where that one lost; 0 where it did not."""
+    name = case.observation.instrument
+    lost = case.risk.last_loss is not None and case.risk.last_exit.get(name) == case.risk.last_loss
+    if not lost or not entries:
+        return 0.0
+    before = entries[-1].quantity * entries[-1].price
+    return float(case.quantity * case.observation.bar.close / before) if before > 0 else 0.0
