@@ -66,7 +66,11 @@ FEWEST = NEED + 2 * TRIES
 AS_WAS, FULL, CUT_OFF = "as it was", "full", "cut off"
 FORMS = ((AS_WAS, 1), (FULL, 1), (FULL, 2), (CUT_OFF, 1), (CUT_OFF, 2))
 GAP = Scenario("gap", "one gap, between two bars, in everything at once", (Knot(0, 0.0),), 1.0, 1.0, ())
-_SIZED = ("max_order_value", "max_position_value", "max_trade_risk", "max_participation", "max_gross")
+_SIZED = (
+    "max_order_value", "max_order_money", "max_position_value", "max_crypto_position", "max_stock_position",
+    "max_fx_position", "max_group_value", "max_trade_risk", "max_participation", "max_gross", "max_crypto_leverage",
+    "max_stock_leverage", "max_fx_leverage",
+)  # fmt: skip
 _BY = "stress"
 
 
