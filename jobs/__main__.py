@@ -142,12 +142,30 @@ def backtest(
     start: From = "",
     stop: To = "",
     journal: Annotated[bool, typer.Option(help="Keep every decision, so that it can be asked why.")] = True,
+    stress: Annotated[
+        bool, typer.Option("--stress", help="Put the desk through days that broke others, too.")
+    ] = False,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these scenarios; all where none is named.", show_default=False),
+    ] = None,
 ) -> None:
     """Decide every bar of a file as the desk would have, and say honestly what came of it."""
     from jobs import backtest as job
 
     settings = load(profile, os.environ)
-    job.main(home, settings, [*data, *(more or ())], symbol, start, stop, keep=journal, as_json=as_json)
+    job.main(
+        home,
+        settings,
+        [*data, *(more or ())],
+        symbol,
+        start,
+        stop,
+        keep=journal,
+        as_json=as_json,
+        stressed=stress,
+        scenarios=scenario or (),
+    )
 
 
 @app.command()

@@ -5,11 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs.schema.settings import Settings
+from engine.backtest import stress_report
 from engine.backtest.replay import run
 from engine.backtest.report import Report, judge, lines, summary
+from engine.backtest.stress import Stress, chosen, enough, stress
+from engine.core.analytics.scenarios import Scenario
+from engine.core.domain.errors import BadInput
 from engine.core.domain.records import Record
 from engine.store.journal import SqlJournal
 from engine.store.lock import hold
+from jobs import stress_tables
 from jobs.bootstrap import open_predictor
 from jobs.clocks import WallClock
 from jobs.home import Home
@@ -32,16 +37,27 @@ def main(
     *,
     keep: bool,
     as_json: bool,
+    stressed: bool = False,
+    scenarios: Sequence[str] = (),
 ) -> None:
-    """Load all bars up to `stop`; those before `start` only warm the windows up."""
+    """Load all bars up to `stop`; those before `start` only warm the windows up.
+
+    `stressed` puts the desk through `scenarios` too, all of them where none is named.
+    """
+    if scenarios and not stressed:
+        raise BadInput("--scenario names what --stress should run: say --stress as well")
+    wanted = chosen(scenarios)
     universe = open_files(
         paths, settings, WallClock().now(), symbol=symbol, stop=moment(stop) if stop else None
     )
     home = Home(root)
+    if stressed:
+        enough(universe.series)
     with hold(home.backtests, WallClock().now()):
         report, folder = _run(home, universe, start, keep=keep, quiet=as_json)
+    endured = _stress(home, universe, wanted, start) if stressed else None
     page = folder / "report.html"
-    write_report(report, page)
+    write_report(report, page, endured)
     value = summary(report) | {"report": str(page), "journal": str(folder) if keep else None}
     rejected = sum(each.rejected for each in universe.loaded)
     value["data"] = [
@@ -49,6 +65,9 @@ def main(
         for each in universe.loaded
     ]
     told = list(lines(report))
+    if endured is not None:
+        value["stress"] = stress_report.summary(endured)
+        told += stress_tables.lines(endured)
     if rejected:
         told.append(f"  {rejected} rows were left out of the files; `whydesk data check` says why")
     told.append(f"  report {page}" + (f'; ask it: whydesk ask --home {folder} "why ..."' if keep else ""))
@@ -84,6 +103,19 @@ def _run(home: Home, universe: Universe, start: str, *, keep: bool, quiet: bool)
     finally:
         shutil.rmtree(working, ignore_errors=True)  # there only when the run failed
     return report, folder
+
+
+def _stress(home: Home, universe: Universe, wanted: Sequence[Scenario], start: str) -> Stress:
+    settings = universe.settings
+    predictor = open_predictor(home, settings, deadline_ms=None)
+    return stress(
+        universe.series,
+        settings,
+        predictor,
+        scenarios=wanted,
+        start=moment(start) if start else None,
+        code_version=code_version(),
+    )
 
 
 class _Keeper:

@@ -6,7 +6,7 @@ the first chart is drawn, and without pyplot: no window, no global state.
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,6 +101,31 @@ def price(end_ms: Ints, closes: Floats, marks: Sequence[Mark], describe: str) ->
             axes.set_yscale("log")
 
     return _svg(draw, describe, height=3.6)
+
+
+def bars(
+    names: Sequence[str], groups: Sequence[Line], describe: str, limits: Mapping[str, float], unit: str
+) -> str:
+    """A row of bars for each name, one of each group; `limits` are lines across, by what they are called."""
+
+    def draw(axes: "Axes") -> None:
+        thick = 0.8 / len(groups)
+        rows = np.arange(len(names))
+        for place, group in enumerate(groups):
+            axes.barh(
+                rows + (place - (len(groups) - 1) / 2) * thick, group.values, thick * 0.9, color=group.colour,
+                label=group.name, hatch=group.style, edgecolor=FAINT, lw=0.4,
+            )  # fmt: skip
+        for name, value in limits.items():
+            axes.axvline(value, color=INK, lw=0.7, ls=":")
+            axes.text(value, -0.75, name, color=INK, fontsize=8, ha="center")
+        axes.set_yticks(rows, names)
+        axes.set_ylim(len(names) - 0.5, -1.0)
+        axes.set_xlabel(unit)
+        axes.xaxis.label.set_color(INK)
+        axes.legend(loc="lower right", frameon=False, labelcolor=INK)
+
+    return _svg(draw, describe, height=0.8 + 0.42 * len(names))
 
 
 def thinned(values: Floats, points: int = POINTS) -> Ints:

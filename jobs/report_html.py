@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.backtest.report import Report, summary
+from engine.backtest.stress import Stress
 from engine.core.analytics.performance import Performance
 from engine.core.domain.ids import epoch_ms
 from engine.core.domain.market import BarArrays, Floats, Ints
 from engine.core.domain.order import Side
 from engine.core.domain.records import TradeRecord
 from jobs import charts
+from jobs.stress_tables import section
 
 TEMPLATES = Path(__file__).parent / "templates"
 MARKED = 250
@@ -58,15 +60,15 @@ FIGURES = (
 _TRADING = {figure.key for figure in FIGURES[12:]}
 
 
-def write_report(report: Report, path: Path) -> None:
+def write_report(report: Report, path: Path, stress: Stress | None = None) -> None:
     """Write the page, whole or not at all."""
     unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(page(report), encoding="utf-8")
+    unfinished.write_text(page(report, stress), encoding="utf-8")
     unfinished.replace(path)
 
 
-def page(report: Report) -> str:
-    """The page as text."""
+def page(report: Report, stress: Stress | None = None) -> str:
+    """The page as text, with a section about a stress run if there was one."""
     import jinja2
 
     loader = jinja2.FileSystemLoader(TEMPLATES)
@@ -86,6 +88,7 @@ def page(report: Report) -> str:
         prices=[_price(report, name, bars) for name, bars in list(report.result.series.items())[:PRICES]],
         drawn=min(PRICES, len(report.result.series)),
         trades=[_trade(trade) for trade in reversed(report.result.trades[-LISTED:])],
+        stress=section(stress) if stress else None,
     )
 
 

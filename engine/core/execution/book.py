@@ -4,10 +4,13 @@ What it promises, as a real venue would: an order meets only bars that begin aft
 one under way; reduce-only orders never take more than the position and are dropped when there is none and none is
 on its way; a stop and a target of one trade end each other, and either ends what is left of its entry; a stop that
 was touched stays a market order until it is done; a repeated client id is the same order while that is open.
+
+A stress run lays other conditions on it: a wider spread, or a venue that takes and fills nothing for a while.
 """
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -22,6 +25,19 @@ TURN = {OrderType.MARKET: 0, OrderType.STOP: 1, OrderType.LIMIT: 2}
 NO_PURPOSE = "nothing left to reduce"
 
 
+class Conditions(NamedTuple):
+    """What a venue is like for a while: how many times as wide its spread is, and whether it is closed.
+
+    Closed, it refuses what is placed and fills nothing; what is cancelled ends before it opens again.
+    """
+
+    spread: float = 1.0
+    closed: bool = False
+
+
+USUAL = Conditions()
+
+
 class Book:
     """Open orders and signed positions by instrument, as the venue sees them."""
 
@@ -30,6 +46,7 @@ class Book:
         self._span = timedelta(milliseconds=TIMEFRAME_MS[settings.desk.timeframe])
         self._orders: dict[str, Order] = {}
         self._positions: dict[str, Decimal] = {}
+        self.conditions = USUAL
 
     def restore(self, orders: tuple[Order, ...], positions: dict[str, Decimal]) -> None:
         """Take up where a venue that never went away would stand."""
@@ -37,8 +54,10 @@ class Book:
         self._positions = dict(positions)
 
     def place(self, request: OrderRequest) -> Order:
-        """Accept an order; the same id again is the order already there."""
+        """Accept an order; the same id again is the order already there. A closed venue refuses a new one."""
         if request.client_id not in self._orders:
+            if self.conditions.closed:
+                return Order(request, OrderStatus.REFUSED)
             self._orders[request.client_id] = Order(request, OrderStatus.ACCEPTED)
         return self._orders[request.client_id]
 
@@ -57,7 +76,7 @@ class Book:
     def on_bar(self, bar: Bar) -> list[OrderUpdate]:
         """Everything that this bar does to the orders in its instrument, in order."""
         mine = [order for order in self._orders.values() if order.request.instrument == bar.instrument]
-        if not mine:
+        if not mine or self.conditions.closed:
             return []
         updates: list[OrderUpdate] = []
         stopped = False
@@ -87,6 +106,7 @@ class Book:
             bar,
             self._settings.instrument(bar.instrument),
             self._settings.execution,
+            self.conditions.spread,
         )
         return self._book(order, fill) if fill is not None else None
 

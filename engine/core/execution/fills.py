@@ -5,6 +5,8 @@
 * A limit fills only when the bar trades *through* its price: a touch leaves it in the queue.
 * Slippage grows with the square root of the share that the order takes of the permitted volume.
 * No fill is at a price that the bar did not trade, and none takes more than the permitted share of its volume.
+* Under stress the spread is a multiple of the usual one. What is added comes on top of all that and may lie outside
+  of the bar, for a bar tells of trades and not of quotes; never below one tick.
 
 A bar does not say in which order its extremes came, so a stop is looked at before a target (see `book`).
 """
@@ -37,8 +39,12 @@ def match(
     bar: Bar,
     instrument: Instrument,
     costs: ExecutionSettings,
+    spread: float = 1.0,
 ) -> Fill | None:
-    """The fill of up to `wanted` units in this bar, or None; the order trades as `acts_as` says."""
+    """The fill of up to `wanted` units in this bar, or None; the order trades as `acts_as` says.
+
+    `spread` is how many times as wide as usual it is.
+    """
     touch = TOUCH[acts_as](request, bar)
     if touch is None:
         return None
@@ -51,6 +57,8 @@ def match(
         if touch.takes
         else touch.price
     )
+    if touch.takes and spread > 1:
+        price = _wider(price, request.side, spread, instrument, costs)
     return Fill(
         trade_id=f"{request.client_id}-{time36(bar.end)}",
         client_id=request.client_id,
@@ -119,3 +127,13 @@ def _worse(
     if side is Side.BUY:
         return min(price_up(instrument, price * (1 + cost)), bar.high)
     return max(price_down(instrument, price * (1 - cost)), bar.low)
+
+
+def _wider(
+    price: Decimal, side: Side, spread: float, instrument: Instrument, costs: ExecutionSettings
+) -> Decimal:
+    """The price after the half spread that is there beside the usual one."""
+    added = exact((spread - 1) * costs.spread_bps / 2) / 10_000
+    if side is Side.BUY:
+        return price_up(instrument, price * (1 + added))
+    return max(price_down(instrument, price * (1 - added)), min(instrument.tick, price))
