@@ -265,8 +265,13 @@ def tell(
             yield from looks(stretch, start, min(start + _ROWS, stretch.bars.size), predictor)
 
 
-def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | None) -> Iterator[Look]:
-    """Rows `start` up to but without `stop` of a stretch; `predictor` is asked why where it did not answer."""
+def looks(
+    stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | None, *, tail: bool = True
+) -> Iterator[Look]:
+    """Rows `start` up to but without `stop` of a stretch; `predictor` is asked why where it did not answer.
+
+    Without `tail` it is left out, for looks at which nothing can be sized.
+    """
     said = [
         (
             model,
@@ -277,7 +282,7 @@ def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | N
         for model, answers in stretch.answers.items()
     ]
     bars = [column[start:stop].tolist() for column in stretch.bars]
-    first = max(start, stretch.ready)
+    first = max(start, stretch.ready) if tail else stop
     worst = tails(stretch.losses, stretch.lead + first, stretch.lead + stop) if first < stop else []
     moves, spreads = _columns(stretch, start, stop, 0), _columns(stretch, start, stop, 1)
     table = zip(
@@ -303,9 +308,9 @@ def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | N
             feature_set=FEATURE_SET,
             features=dict(zip(NAMES, features, strict=True)) if ready else {},
             regime=_regime(label, before, scores) if ready else None,
-            tail=worst[row - first] if ready else None,
-            correlations=_told(moves, row - start) if ready else {},
-            volatilities=_told(spreads, row - start) if ready else {},
+            tail=worst[row - first] if row >= first else None,
+            correlations=_told(moves, row - start) if ready and moves else {},
+            volatilities=_told(spreads, row - start) if ready and moves else {},
         )
         answers = [
             (model, version, told[row - start], raw[row - start]) for model, version, told, raw in said

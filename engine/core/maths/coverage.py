@@ -22,6 +22,8 @@ KUPIEC_95 = 3.841458820694124
 """What a chi-square variable with one degree of freedom stays below with 95 %."""
 BOTH_95 = 5.991464547107979
 """The same with two."""
+FEWEST_BARS = 100
+"""Bars below which a count says nothing, and nothing is accepted."""
 _YELLOW, _RED = 0.95, 0.9999
 
 
@@ -66,6 +68,19 @@ def kupiec_region(bars: int, rare: float = 0.05) -> tuple[int, int]:
     while high < bars and kupiec(high + 1, bars, rare) < KUPIEC_95:
         high += 1
     return low, high
+
+
+@lru_cache(maxsize=65_536)
+def accepts(exceptions: int, bars: int) -> bool:
+    """Whether so many exceptions are inside the region of a promise of one bar in twenty.
+
+    >>> accepts(12, 250), accepts(3, 250), accepts(25, 250), accepts(5, 99)
+    (True, False, False, False)
+    """
+    if bars < FEWEST_BARS:
+        return False
+    low, high = kupiec_region(bars)
+    return low <= exceptions <= high
 
 
 def transitions(hits: NDArray[np.bool_]) -> Transitions:

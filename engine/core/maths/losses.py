@@ -45,6 +45,7 @@ _NEAR, _NEAR_PART = lowest(WINDOW, LEVEL)
 _DEEP, _DEEP_PART = lowest(WINDOW, FAR)
 
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 Estimate = tuple[Floats, Floats]
 """Value at risk and expected shortfall, by bar; NaN where nothing can be said. Never negative."""
 
@@ -69,7 +70,8 @@ class Losses:
             self._scaled = scaled
         self._plain_windows, self._plain_whole = _windows(self.returns)
         self._scaled_windows, self._scaled_whole = _windows(scaled)
-        self._counts: dict[str, tuple[Bools, Bools]] = {}
+        self._tests: dict[str, tuple[Bools, Bools]] = {}
+        self._counts: dict[str, tuple[Ints, Ints]] = {}
 
     def estimates(self, start: int, stop: int) -> dict[str, Estimate]:
         """What each estimator says at rows `start` up to but without `stop`."""
@@ -86,9 +88,16 @@ class Losses:
 
     def tests(self, name: str) -> tuple[Bools, Bools]:
         """Which bars an estimator spoke before, and on which of them more was lost than it said."""
-        if name not in self._counts:
+        if name not in self._tests:
             with np.errstate(all="ignore"):
-                self._counts[name] = _TESTS[name](self)
+                self._tests[name] = _TESTS[name](self)
+        return self._tests[name]
+
+    def counts(self, name: str) -> tuple[Ints, Ints]:
+        """Of the newest 250 bars at each row: how many were tested, and on how many of them more was lost."""
+        if name not in self._counts:
+            tested, hits = self.tests(name)
+            self._counts[name] = newest(tested), newest(hits)
         return self._counts[name]
 
     def _test_normal(self) -> tuple[Bools, Bools]:
@@ -121,16 +130,14 @@ _TESTS = {
 }
 
 
-def newest(marks: Bools, rows: slice, bars: int = TESTED) -> NDArray[np.int64]:
-    """How many of the `bars` up to each of the rows are marked.
+def newest(marks: Bools, bars: int = TESTED) -> Ints:
+    """How many of the `bars` up to each row are marked.
 
-    >>> newest(np.array([True, True, False, True]), slice(1, 4), bars=2).tolist()
-    [2, 1, 1]
+    >>> newest(np.array([True, True, False, True]), bars=2).tolist()
+    [1, 2, 1, 1]
     """
-    total: NDArray[np.int64] = np.concatenate(
-        (np.zeros(bars, dtype=np.int64), np.cumsum(marks, dtype=np.int64))
-    )
-    return np.subtract(total[bars:][rows], total[: marks.shape[0]][rows])
+    total: Ints = np.concatenate((np.zeros(bars, dtype=np.int64), np.cumsum(marks, dtype=np.int64)))
+    return np.subtract(total[bars:], total[: marks.shape[0]])
 
 
 def _deviation(halves: Halves, bars: int) -> Floats:
@@ -147,7 +154,7 @@ def _windows(values: Floats) -> tuple[Floats, Bools]:
     return view, unknown[WINDOW:] == unknown[:-WINDOW]
 
 
-def _lowest_of(values: Floats, windows: Floats, tested: Bools, place: int) -> list[NDArray[np.int64]]:
+def _lowest_of(values: Floats, windows: Floats, tested: Bools, place: int) -> list[Ints]:
     """The tested rows, in blocks, with at most `place` smaller values in the window that ended before them."""
     found = []
     asked = np.flatnonzero(tested)

@@ -161,6 +161,8 @@ def _holdings(ask: Ask, equity: float, loss: OneBarLoss) -> list[Holding]:
     One whose volatility is unknown is taken to be as restless as the most restless that is known.
     """
     portfolio, name = ask.portfolio, ask.instrument.name
+    if not portfolio.positions and not portfolio.orders:
+        return []
     worth = [(p.instrument, float(p.quantity * portfolio.marks[p.instrument])) for p in portfolio.positions]
     for order in portfolio.orders:
         request = order.request
