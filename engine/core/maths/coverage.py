@@ -58,8 +58,11 @@ def kupiec(exceptions: int, bars: int, rare: float = 0.05) -> float:
 def kupiec_region(bars: int, rare: float = 0.05) -> tuple[int, int]:
     """Return the fewest and the most exceptions that do not contradict the promise, at 5 %.
 
-    >>> kupiec_region(255), kupiec_region(255, 0.01)  # Kupiec 1995, where the region is written 6 < N < 21, N < 7
-    ((7, 20), (0, 6))
+    Kupiec (1995) prints 6 < N < 21 for one in twenty and N < 7 for one in a hundred; his ratio leaves out none at all
+    there, too.
+
+    >>> kupiec_region(255), kupiec_region(255, 0.01)
+    ((7, 20), (1, 6))
     """
     inside = round(bars * rare)
     low = high = inside

@@ -83,8 +83,8 @@ def historical_rows(rows: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
 def lowest(count: int, level: float) -> tuple[int, float]:
     """Return which of `count` sorted returns the quantile lies behind, and how far on the way to the next.
 
-    >>> lowest(101, 0.95)
-    (5, 0.0)
+    >>> lowest(11, 0.75)
+    (2, 0.5)
     """
     place = (count - 1) * (1 - level)
     below = int(place + 1e-9)
@@ -125,7 +125,7 @@ def pareto_rows(exceedances: Floats) -> tuple[Floats, Floats]:
     with np.errstate(all="ignore"):
         xi = 2 - mean / spread
         beta = 2 * mean * weighted / spread
-    absent = ~((spread > 0) & (beta > 0) & (xi < 1) & (exceedances[:, 0] > 0))
+    absent = ~((spread > _STRAIGHT * mean) & (beta > 0) & (xi < 1) & (exceedances[:, 0] > 0))
     xi[absent], beta[absent] = np.nan, np.nan
     return xi, beta
 
@@ -136,7 +136,7 @@ def pareto_tail(fit: Pareto, threshold: float, share: float, level: float = 0.95
     `VaR = u + beta/xi ((n/Nu (1-q))^-xi - 1)`, `ES = (VaR + beta - xi u) / (1 - xi)`. ValueError where the level does
     not lie beyond the threshold.
 
-    >>> danish = pareto_tail(Pareto(0.497, 6.975), threshold=10.0, share=109 / 2156, level=0.99)
+    >>> danish = pareto_tail(Pareto(0.497, 6.975), threshold=10.0, share=109 / 2167, level=0.99)
     >>> [round(figure, 1) for figure in danish]  # McNeil 1999: fire losses in millions of kroner
     [27.3, 58.2]
     """
