@@ -73,3 +73,9 @@ class SizingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_weight: Annotated[float, Meta(gt=0, le=3)] = 0.2
     var_limit: Annotated[float, Meta(gt=0, le=1)] = 0.02
     """Share of equity that the position may lose in one bar, at 95 %, by its own history."""
+    es_limit: Annotated[float, Meta(gt=0, le=1)] = 0.03
+    """Share of equity that the position loses on the mean of its worst bars, one in forty (expected shortfall)."""
+    book_var_limit: Annotated[float, Meta(gt=0, le=1)] = 0.03
+    """Share of equity that all positions together may lose in one bar, at 95 %, as their prices moved together."""
+    drawdown_floor: Annotated[float, Meta(ge=0, le=1)] = 0.25
+    """What is left of a size when the drawdown has come to `risk.max_drawdown`; in between on a straight line."""

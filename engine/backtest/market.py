@@ -6,7 +6,7 @@ series and every bar is described as live would describe it: features agree to 1
 in everything that is traded.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
 from itertools import groupby
@@ -27,8 +27,11 @@ from engine.core.domain.regime import REGIMES, RegimeEstimate
 from engine.core.domain.signal import Answers, Prediction
 from engine.core.features.build import build_matrix
 from engine.core.features.registry import NAMES
+from engine.core.market.others import BARS, Beside, beside, chosen
 from engine.core.market.quality import check_bar, robust_sigma
+from engine.core.market.tails import tails
 from engine.core.market.window import BarWindow
+from engine.core.maths.losses import Losses
 from engine.core.pipeline import FEATURE_SET, NEED, observe
 from engine.core.regime import classify
 from engine.ports import Predictor
@@ -63,7 +66,8 @@ class Stretch(NamedTuple):
     `have` is how many bars the live window would hold at the first. Rows before `ready` have no features: the
     window still warms up. `labels` are places in REGIMES, -1 while unknown; `before` those of the row before.
     `answers` are empty where no model is served, NaN where one does not answer; `raw` is what they were before
-    calibration; `versions` are the models' hashes.
+    calibration; `versions` are the models' hashes. `losses` begin `lead` rows earlier; `beside` are columns, by
+    other instrument.
     """
 
     instrument: str
@@ -79,6 +83,9 @@ class Stretch(NamedTuple):
     raw: dict[str, Floats]
     versions: dict[str, str]
     issues: dict[int, Issues]
+    losses: Losses
+    lead: int
+    beside: dict[str, Beside]
 
 
 class Series(NamedTuple):
@@ -128,7 +135,9 @@ def moments(told: list[Iterator[Look]]) -> Iterator[tuple[Look, ...]]:
 # --- as live does it ------------------------------------------------------------------------------
 
 
-def slide(series: Series, settings: Settings, predictor: Predictor) -> Iterator[Look]:
+def slide(
+    series: Series, settings: Settings, predictor: Predictor, others: Sequence[Series] = ()
+) -> Iterator[Look]:
     """Bar by bar, window by window: the slow way that the other one must agree with."""
     history = series.bars.slice(max(0, series.first - NEED), series.first)
     window = BarWindow(NEED, history if history.size else None)
@@ -137,8 +146,15 @@ def slide(series: Series, settings: Settings, predictor: Predictor) -> Iterator[
         bar = _bar(series.instrument, *(column[row].item() for column in series.bars))
         window.append(bar)
         market = MarketWindow(series.instrument, window.arrays(), bar, issues.get(row, ()))
-        observation = observe(market, settings)
+        known = {other.instrument: _known(other.bars, bar.end) for other in others}
+        observation = observe(market, settings, known)
         yield Look(bar, observation, predictor.predict(observation))
+
+
+def _known(bars: BarArrays, at: datetime) -> BarArrays:
+    """What a live window would hold at that moment."""
+    stop = int(bars.end_ms.searchsorted(epoch_ms(at), side="right"))
+    return bars.slice(max(0, stop - NEED), stop)
 
 
 def find_issues(series: Series, settings: Settings) -> dict[int, Issues]:
@@ -160,13 +176,15 @@ def find_issues(series: Series, settings: Settings) -> dict[int, Issues]:
 # --- many bars at once ----------------------------------------------------------------------------
 
 
-def stretches(series: Series, settings: Settings, predictor: BatchPredictor | None) -> Iterator[Stretch]:
+def stretches(
+    series: Series, settings: Settings, predictor: BatchPredictor | None, others: Sequence[Series] = ()
+) -> Iterator[Stretch]:
     """All told bars, a stretch at a time."""
     issues = find_issues(series, settings)
     for start in range(series.first, series.bars.size, STRETCH):
         stop = min(start + STRETCH, series.bars.size)
         here = {row - start: issues[row] for row in issues if start <= row < stop}
-        yield _stretch(series, start, stop, here, settings, predictor)
+        yield _stretch(series, start, stop, here, settings, predictor, others)
 
 
 def _stretch(
@@ -176,10 +194,12 @@ def _stretch(
     issues: dict[int, Issues],
     settings: Settings,
     predictor: BatchPredictor | None,
+    others: Sequence[Series],
 ) -> Stretch:
     history = max(0, start - (NEED - 1))
     lead, size = start - history, stop - start
-    matrix = build_matrix(series.bars.slice(history, stop))
+    known = series.bars.slice(history, stop)
+    matrix = build_matrix(known)
     ready = min(size, max(0, NEED - 1 - start))
     columns = {name: matrix[:, NAMES.index(name)] for name in classify.INPUTS}
     labels, scores = classify.classify_series(columns, settings.regime)
@@ -202,7 +222,20 @@ def _stretch(
         raw={model: told.raw for model, told in said.items()},
         versions=predictor.versions() if predictor else {},
         issues=issues,
+        losses=Losses(known.close),
+        lead=lead,
+        beside=_beside(series.bars, start, stop, others),
     )
+
+
+def _beside(bars: BarArrays, start: int, stop: int, others: Sequence[Series]) -> dict[str, Beside]:
+    first = max(0, start - BARS)
+    here = bars.slice(first, stop)
+    found = {}
+    for other in others:
+        columns = beside(here, other.bars, NEED)
+        found[other.instrument] = Beside(*(column[start - first :] for column in columns))
+    return found
 
 
 def _blind(labels: NDArray[np.int8], ready: int) -> NDArray[np.int8]:
@@ -223,15 +256,22 @@ def _answers(
     }
 
 
-def tell(series: Series, settings: Settings, predictor: BatchPredictor | None) -> Iterator[Look]:
+def tell(
+    series: Series, settings: Settings, predictor: BatchPredictor | None, others: Sequence[Series] = ()
+) -> Iterator[Look]:
     """Every told bar, described from its stretch."""
-    for stretch in stretches(series, settings, predictor):
+    for stretch in stretches(series, settings, predictor, others):
         for start in range(0, stretch.bars.size, _ROWS):
             yield from looks(stretch, start, min(start + _ROWS, stretch.bars.size), predictor)
 
 
-def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | None) -> Iterator[Look]:
-    """Rows `start` up to but without `stop` of a stretch; `predictor` is asked why where it did not answer."""
+def looks(
+    stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | None, *, tail: bool = True
+) -> Iterator[Look]:
+    """Rows `start` up to but without `stop` of a stretch; `predictor` is asked why where it did not answer.
+
+    Without `tail` it is left out, for looks at which nothing can be sized.
+    """
     said = [
         (
             model,
@@ -242,6 +282,9 @@ def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | N
         for model, answers in stretch.answers.items()
     ]
     bars = [column[start:stop].tolist() for column in stretch.bars]
+    first = max(start, stretch.ready) if tail else stop
+    worst = tails(stretch.losses, stretch.lead + first, stretch.lead + stop) if first < stop else []
+    moves, spreads = _columns(stretch, start, stop, 0), _columns(stretch, start, stop, 1)
     table = zip(
         range(start, stop),
         zip(*bars, strict=True),
@@ -265,6 +308,9 @@ def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | N
             feature_set=FEATURE_SET,
             features=dict(zip(NAMES, features, strict=True)) if ready else {},
             regime=_regime(label, before, scores) if ready else None,
+            tail=worst[row - first] if row >= first else None,
+            correlations=_told(moves, row - start) if ready and moves else {},
+            volatilities=_told(spreads, row - start) if ready and moves else {},
         )
         answers = [
             (model, version, told[row - start], raw[row - start]) for model, version, told, raw in said
@@ -277,6 +323,21 @@ def looks(stretch: Stretch, start: int, stop: int, predictor: BatchPredictor | N
                 Prediction(m, v, a if a == a else None, raw=r if r == r else None) for m, v, a, r in answers
             ]
             yield Look(bar, observation, tuple(predictions))
+
+
+def _columns(stretch: Stretch, start: int, stop: int, place: int) -> list[tuple[str, list[float]]]:
+    return [(name, columns[place][start:stop].tolist()) for name, columns in stretch.beside.items()]
+
+
+def _told(columns: list[tuple[str, list[float]]], row: int) -> dict[str, float]:
+    return {name: column[row] for name, column in columns if column[row] == column[row]}
+
+
+def others_of(series: Series, cuts: Sequence[Series], settings: Settings) -> tuple[Series, ...]:
+    """The other instruments of the run that this one is set beside, in the order of the desk's list."""
+    by_name = {one.instrument: one for one in cuts}
+    names = [instrument.name for instrument in settings.desk.instruments]
+    return tuple([by_name[name] for name in chosen(series.instrument, names) if name in by_name])
 
 
 def _regime(label: int, before: int, scores: list[float]) -> RegimeEstimate | None:

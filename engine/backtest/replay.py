@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from configs.schema.settings import Settings, settings_hash
-from engine.backtest.market import BatchPredictor, Look, Series, cut, moments, slide, tell
+from engine.backtest.market import BatchPredictor, Look, Series, cut, moments, others_of, slide, tell
 from engine.backtest.result import Result, Tally
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.accounting.ledger import mark
@@ -90,7 +90,7 @@ def run(
     write(first)
     tally.records += 1
     total = sum(one.told for one in cuts)
-    for looks in moments([_told(one, settings, predictor, mode) for one in cuts]):
+    for looks in moments([_told(one, cuts, settings, predictor, mode) for one in cuts]):
         state, records = step_moment(looks, state, book, identity)
         write(records)
         tally.count(records)
@@ -161,11 +161,16 @@ def submit(
 
 
 def _told(
-    series: Series, settings: Settings, predictor: BatchPredictor | None, mode: Literal["batch", "exact"]
+    series: Series,
+    cuts: Sequence[Series],
+    settings: Settings,
+    predictor: BatchPredictor | None,
+    mode: Literal["batch", "exact"],
 ) -> Iterator[Look]:
+    others = others_of(series, cuts, settings)
     if mode == "exact":
-        return slide(series, settings, predictor or Nobody())
-    return tell(series, settings, predictor)
+        return slide(series, settings, predictor or Nobody(), others)
+    return tell(series, settings, predictor, others)
 
 
 def _start(identity: Identity, models: dict[str, str], cuts: Sequence[Series]) -> StartRecord:

@@ -26,6 +26,7 @@ from engine.core.analytics.baselines import (
 )
 from engine.core.analytics.honesty import Honesty, assess, honest_summary
 from engine.core.analytics.performance import Performance, Trades, performance
+from engine.core.analytics.value_at_risk import TailTest, value_at_risk
 from engine.core.domain.ids import digest, epoch_ms, from_epoch_ms
 from engine.core.domain.market import BarArrays, Floats, Ints
 from engine.core.domain.records import TradeRecord
@@ -57,6 +58,7 @@ class Report(NamedTuple):
     years: tuple[dict[str, Any], ...]
     costs: dict[str, float | None]
     sentences: tuple[str, ...]
+    tails: tuple[TailTest, ...] = ()
 
 
 def judge(result: Result, n_trials: int = 1) -> Report:
@@ -99,6 +101,9 @@ def judge(result: Result, n_trials: int = 1) -> Report:
             f"Overfitting of a choice: not measured, for {PBO_NEEDS_MORE}.",
             *_halted(result),
         ),
+        tails=tuple(
+            [test for name, bars in result.series.items() for test in value_at_risk(name, bars.close)]
+        ),
     )
 
 
@@ -130,6 +135,7 @@ def summary(report: Report) -> dict[str, Any]:
         "per_regime": list(report.regimes),
         "per_year": list(report.years),
         "sentences": list(report.sentences),
+        "value_at_risk": [_plain(test) for test in report.tails],
         "state": {"trading": result.risk.trading.value, "why": result.risk.why},
         "settings_hash": result.settings_hash,
         "data_hash": report.data_hash,
@@ -159,8 +165,20 @@ def lines(report: Report) -> Iterator[str]:
     told = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in result.outcomes.items())
     yield f"  decisions: {told}"
     yield from (f"  {sentence}" for sentence in report.sentences)
+    yield from _tested(report.tails)
     speed = f"{result.bars / result.seconds:,.0f} bars a second" if result.seconds else ""
     yield f"  run {report.run_id}, settings {result.settings_hash}, {result.seconds:.1f} s, {speed}"
+
+
+def _tested(tests: tuple[TailTest, ...]) -> Iterator[str]:
+    """Bars that lost more than was said, by instrument; those of the figure in use are last."""
+    for name in dict.fromkeys(test.instrument for test in tests):
+        mine = [test for test in tests if test.instrument == name]
+        first = mine[0]
+        yield (
+            f"  one bar's 95 % loss of {name}, of {first.bars:,} bars {first.low:,} to {first.high:,} may lose more: "
+            + ", ".join(f"{test.estimator} {test.exceptions:,} {test.verdict}" for test in mine)
+        )
 
 
 # --- the account ----------------------------------------------------------------------------------

@@ -246,7 +246,7 @@ class _Walk:
 
     def _settle(self, row: int) -> None:
         self._catch_up(row - 1)
-        look = self._look(row)
+        look = self._look(row, tail=False)
         self.state, records = settled(self.state, self._book.on_bar(look.bar), look.bar.end)
         self.tally.count(records)
         if records:
@@ -290,7 +290,7 @@ class _Walk:
     def _decide(self, row: int) -> None:
         """As the replay does it, from here to the orders."""
         self._catch_up(row - 1)
-        look, name = self._look(row), self._stretch.instrument
+        look, name = self._look(row, tail=self._held is None), self._stretch.instrument
         before = self.state.risk.trading
         portfolio, ensemble = mark(self.state.portfolio, look.bar), self._outlook.before(row)
         self.state = replace(self.state, portfolio=portfolio, ensembles={name: ensemble})
@@ -303,8 +303,8 @@ class _Walk:
         self._known = row
         self._refresh()
 
-    def _look(self, row: int) -> Look:
-        return next(looks(self._stretch, row, row + 1, None))
+    def _look(self, row: int, tail: bool) -> Look:
+        return next(looks(self._stretch, row, row + 1, None, tail=tail))
 
     def _refresh(self) -> None:
         """Read the floats from the state again, after it has changed."""

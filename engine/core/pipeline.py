@@ -8,6 +8,7 @@ Between the two, served models are asked; their answers come back as inputs, so 
               -> review -> plan -> CycleResult
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -23,7 +24,7 @@ from engine.core.decision.manage import Watch, exits, propose_exit
 from engine.core.decision.propose import NOTHING, propose_entry
 from engine.core.domain.ids import cycle_id, decision_id
 from engine.core.domain.instrument import exact
-from engine.core.domain.market import MarketWindow
+from engine.core.domain.market import BarArrays, MarketWindow
 from engine.core.domain.order import OrderRequest, Side
 from engine.core.domain.portfolio import Portfolio, Position
 from engine.core.domain.records import (
@@ -44,6 +45,8 @@ from engine.core.ensemble.weights import learn
 from engine.core.execution.plan import plan_orders
 from engine.core.features.build import build_rows
 from engine.core.features.registry import WARM_UP, feature_set_version
+from engine.core.market.others import newest
+from engine.core.market.tails import tail
 from engine.core.regime import classify
 from engine.core.risk.breakers import trip
 from engine.core.risk.case import Case, Reduction, bars_between, committed
@@ -51,6 +54,7 @@ from engine.core.risk.daily import count_bar_loss, count_decision, open_day
 from engine.core.risk.limits import within
 from engine.core.risk.patterns import AT_ONCE, count_entry, locked
 from engine.core.risk.review import nearest_miss, review, review_data, review_reduction, review_wish
+from engine.core.risk.system import drawdown
 from engine.core.sizing.size import NO_SIZE, Ask, size, size_as_wished
 
 ALPHAS = {
@@ -62,17 +66,27 @@ ALPHAS = {
 NEED = WARM_UP + classify.HISTORY - 1
 """Bars that a window must hold before anything is said: the regime looks at the newest few rows."""
 FEATURE_SET = feature_set_version()
+NOBODY_ELSE: Mapping[str, BarArrays] = {}
 
 
-def observe(window: MarketWindow, settings: Settings) -> Observation:
-    """Everything that can be said about the market without asking anyone."""
+def observe(
+    window: MarketWindow, settings: Settings, others: Mapping[str, BarArrays] = NOBODY_ELSE
+) -> Observation:
+    """Everything that can be said about the market without asking anyone. `others` are the desk's other instruments."""
     ready = window.bars.size >= NEED
-    return describe(window, build_rows(window.bars, classify.HISTORY) if ready else (), settings)
+    rows = build_rows(window.bars, classify.HISTORY) if ready else ()
+    return describe(window, rows, settings, others)
 
 
-def describe(window: MarketWindow, rows: tuple[dict[str, float], ...], settings: Settings) -> Observation:
+def describe(
+    window: MarketWindow,
+    rows: tuple[dict[str, float], ...],
+    settings: Settings,
+    others: Mapping[str, BarArrays] = NOBODY_ELSE,
+) -> Observation:
     """The observation of a bar whose newest feature rows are known; none while the window warms up."""
     bars = window.bars
+    beside = newest(window.instrument, bars, others, NEED) if rows else {}
     return Observation(
         instrument=window.instrument,
         bar=window.last,
@@ -83,6 +97,9 @@ def describe(window: MarketWindow, rows: tuple[dict[str, float], ...], settings:
         feature_set=FEATURE_SET,
         features=rows[-1] if rows else {},
         regime=classify.classify_last(rows, settings.regime) if rows else None,
+        tail=tail(bars.close) if rows else None,
+        correlations={name: moves for name, (moves, _) in beside.items() if moves == moves},
+        volatilities={name: spread for name, (_, spread) in beside.items() if spread == spread},
     )
 
 
@@ -310,6 +327,10 @@ def _ask(look: _Look, wish: Proposal, forecast: Forecast) -> Ask:
         committed=committed(inputs.portfolio),
         instrument=look.instrument,
         settings=settings,
+        tail=inputs.observation.tail,
+        correlations=inputs.observation.correlations,
+        volatilities=inputs.observation.volatilities,
+        drawdown=drawdown(look.risk, look.equity),
     )
 
 

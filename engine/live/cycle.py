@@ -68,7 +68,8 @@ def look(bars: Sequence[Bar], state: DeskState, parts: Parts) -> tuple[CycleReco
     for bar in bars:
         last = state.last_bars.get(bar.instrument)
         if last is None or bar.end > last:
-            observation = observe(windows[bar.instrument], parts.identity.settings)
+            others = parts.windows.others(bar.instrument)
+            observation = observe(windows[bar.instrument], parts.identity.settings, others)
             predictions = parts.predictor.predict(observation)
             record = decide_on(observation, predictions, state, parts.identity)
             state = apply(state, record)

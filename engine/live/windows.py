@@ -8,6 +8,7 @@ from configs.schema.settings import Settings
 from engine.core.domain.ids import from_epoch_ms
 from engine.core.domain.instrument import exact
 from engine.core.domain.market import Bar, BarArrays, MarketWindow
+from engine.core.market.others import chosen
 from engine.core.market.quality import check_bar, robust_sigma
 from engine.core.market.window import BarWindow
 from engine.core.pipeline import NEED
@@ -42,6 +43,10 @@ class Windows:
             window.append(bar)
             self._last[bar.instrument] = bar
         return MarketWindow(bar.instrument, window.arrays(), bar, issues)
+
+    def others(self, instrument: str) -> dict[str, BarArrays]:
+        """The bars of the desk's other instruments that this one is set beside."""
+        return {name: self._windows[name].arrays() for name in chosen(instrument, tuple(self._windows))}
 
 
 def _last_bar(name: str, bars: BarArrays) -> Bar:

@@ -23,7 +23,15 @@ decisions = st.builds(
     blocked_regimes=st.sampled_from([(), ("crash",), ("crash", "quiet_range")]),
     cooldown_bars=st.integers(0, 5),
 )
-sizes = st.builds(SizingSettings, risk_per_trade=st.floats(0.001, 0.1), max_weight=st.floats(0.01, 0.5))
+sizes = st.builds(
+    SizingSettings,
+    risk_per_trade=st.floats(0.001, 0.1),
+    max_weight=st.floats(0.01, 0.5),
+    var_limit=st.floats(1e-4, 0.05),
+    es_limit=st.floats(1e-4, 0.05),
+    book_var_limit=st.floats(1e-4, 0.05),
+    drawdown_floor=st.floats(0, 1),
+)
 costs = st.builds(ExecutionSettings, participation=st.sampled_from([0.05, 0.0005]))
 """The second so little that entries and stops take several bars to fill."""
 limits = st.builds(

@@ -31,6 +31,7 @@ from engine.core.domain.records import (
 from engine.core.domain.regime import REGIMES, RegimeEstimate
 from engine.core.domain.risk import RiskState, TradingState
 from engine.core.domain.signal import Prediction
+from engine.core.domain.tail import Tail, TailEstimate
 from engine.core.pipeline import decide
 from tests.builders import CLOSE, DAY, decision, issue
 from tests.core_builders import features, inputs, learned, observation, resting
@@ -40,6 +41,7 @@ WILD = st.floats(-1e9, 1e9)
 WEIGHTS = st.one_of(st.just(0.0), st.floats(1e-9, 1))
 EVIDENCE = st.tuples(WEIGHTS, st.floats(0, 200), st.floats(0, 200), st.floats(-1, 1))
 NAMES = ("SP500", "OTHER")
+BESIDE = st.dictionaries(st.sampled_from(["OTHER", "THIRD"]), st.floats(-1, 1))
 
 
 @st.composite
@@ -116,7 +118,20 @@ def observations(draw: st.DrawFn) -> Observation:
         regime=RegimeEstimate(label, label, {name: float(name == label) for name in REGIMES})
         if seen
         else None,
+        tail=draw(tails()) if seen else None,
+        correlations=draw(BESIDE) if seen else {},
+        volatilities=draw(BESIDE) if seen else {},
     )
+
+
+@st.composite
+def tails(draw: st.DrawFn) -> Tail:
+    told = [
+        TailEstimate(name, draw(st.floats(0, 10)), draw(st.floats(0, 20)), 12, 250, draw(st.booleans()))
+        for name in ("normal", "historical", "evt")
+        if draw(st.booleans())
+    ]
+    return Tail(275, 50, tuple(told))
 
 
 @st.composite

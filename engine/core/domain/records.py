@@ -22,6 +22,7 @@ from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.regime import RegimeEstimate
 from engine.core.domain.risk import Check, Entry, Lock, NearMiss, Review, RiskState, Size, SizingStep
 from engine.core.domain.signal import Forecast, Prediction, Signal, Vote
+from engine.core.domain.tail import Tail, TailEstimate
 
 
 class OutcomeKind(StrEnum):
@@ -38,7 +39,9 @@ class OutcomeKind(StrEnum):
 class Observation(msgspec.Struct, frozen=True, gc=False):
     """What can be said about the market without asking anyone.
 
-    `features` is empty until `have` bars reach `need`; names and definitions are those of `feature_set`.
+    `features` is empty until `have` bars reach `need`; names and definitions are those of `feature_set`. `tail` is
+    what one bar may cost. `correlations` and `volatilities` (of one bar) are of the desk's other instruments, over the
+    newest 60 bars of this one; who is not there is unknown.
     """
 
     instrument: str
@@ -50,6 +53,9 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     feature_set: str
     features: dict[str, float]
     regime: RegimeEstimate | None
+    tail: Tail | None = None
+    correlations: dict[str, float] = {}
+    volatilities: dict[str, float] = {}
 
 
 class ModelEvidence(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -436,7 +442,7 @@ def readable(record: Record) -> dict[str, Any]:
 
 _ROWS = {
     row: row.__struct_fields__
-    for row in (Check, SizingStep, Prediction, Signal, Vote, ModelEvidence, Entry, Lock)
+    for row in (Check, SizingStep, Prediction, Signal, Vote, ModelEvidence, TailEstimate, Entry, Lock)
 }
 """What a record holds many of, and its fields: kept as bare rows of plain values, told with names."""
 _NAMED = set(_ROWS.values())

@@ -25,4 +25,6 @@ def estimation_shrink(mean: float, variance: float, bars: float) -> float:
     if variance <= 0 or bars <= 0:
         return 0.0
     sharpe_square = mean * mean / variance
+    if not sharpe_square > 0:
+        return 0.0
     return sharpe_square / (sharpe_square + 1 / bars)

@@ -1,10 +1,11 @@
 """How much: the smallest of what each rule allows, with every step kept, and the one crossing to quantities.
 
 All steps but the last are shares of the desk's equity. The last rounds down to whole lots and is the only place
-in the house where a float becomes a quantity.
+in the house where a float becomes a quantity. No step can make the size larger, whatever the numbers are.
 """
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -16,16 +17,21 @@ from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import Proposal
 from engine.core.domain.risk import Size, SizingStep
 from engine.core.domain.signal import Forecast
+from engine.core.domain.tail import YELLOW, OneBarLoss, Tail
+from engine.core.sizing.book import Holding, book_room
 from engine.core.sizing.kelly import continuous_kelly, estimation_shrink
 
 UNLIMITED = 1e9  # a share of equity no rule would ever allow; unlike infinity it is valid JSON
 ONE_SIDED_95 = 1.6448536269514722  # the normal quantile of 95 %
+BEYOND_97_5 = 2.337802792201413  # the mean of a standard normal beyond its quantile of 97.5 %
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
     """What a size is asked for. `volatility` is one bar's, as a share; `volume` None when it is not known.
 
-    `committed` is the value of open entry orders, which count as filled.
+    `committed` is the value of open entry orders, which count as filled. `tail` is None where nothing is said but the
+    volatility. `correlations` and `volatilities` are those of other instruments; who is not there is unknown.
+    `drawdown` is how far equity lies below its high, as a share of it.
     """
 
     proposal: Proposal
@@ -37,6 +43,10 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     committed: float
     instrument: Instrument
     settings: Settings
+    tail: Tail | None = None
+    correlations: Mapping[str, float] = {}
+    volatilities: Mapping[str, float] = {}
+    drawdown: float = 0.0
 
 
 def size(ask: Ask) -> Size:
@@ -48,7 +58,14 @@ def size(ask: Ask) -> Size:
         )
     weight, bound_by = _kelly(ask), "kelly"
     steps = [SizingStep("kelly", 0.0, weight, True, _kelly_words(ask))]
-    for name, allowed, reason in _caps(ask, equity):
+    loss = _loss(ask)
+    for name, allowed, reason in (
+        *_own_caps(ask, equity, loss),
+        _drawdown(ask),
+        _correlation(ask, equity, loss),
+        *_room(ask, equity),
+    ):
+        allowed = allowed * weight if name == "drawdown" else allowed
         after = weight if allowed >= weight else min(weight, max(0.0, allowed))
         bound = after < weight
         steps.append(SizingStep(name, weight, after, bound, reason))
@@ -79,28 +96,98 @@ def _kelly(ask: Ask) -> float:
     forecast = ask.forecast
     full = continuous_kelly(forecast.edge, forecast.edge_variance)
     shrink = estimation_shrink(forecast.edge, forecast.edge_variance, forecast.edge_bars)
-    return ask.settings.sizing.kelly_fraction * shrink * full
+    share = ask.settings.sizing.kelly_fraction * shrink * full
+    return min(share, UNLIMITED) if share >= 0 else 0.0  # of what is not a number, nothing
 
 
 def _kelly_words(ask: Ask) -> str:
     return f"edge {ask.forecast.edge * 1e4:.2f} bp a bar over {ask.forecast.edge_bars:.0f} bars"
 
 
-def _caps(ask: Ask, equity: float) -> tuple[tuple[str, float, str], ...]:
-    """Each cap: its name, the share of equity it allows, and the number behind it."""
-    sizing, risk = ask.settings.sizing, ask.settings.risk
+Cap = tuple[str, float, str]
+"""Its name, the share of equity it allows, and the number behind it."""
+
+
+def _own_caps(ask: Ask, equity: float, loss: OneBarLoss) -> tuple[Cap, ...]:
+    """What this instrument alone may be."""
+    sizing = ask.settings.sizing
     yearly = ask.volatility * math.sqrt(ask.instrument.bars_per_year)
-    var_95 = ONE_SIDED_95 * ask.volatility
     distance = _stop_distance(ask)
     held = ask.portfolio.position(ask.instrument.name)
     own = abs(float(held.quantity)) * ask.close / equity if held else 0.0
+    doubt = f", {YELLOW:.2f} times the most careful, for the VaR model is wrong" if loss.rejected else ""
+    said = f"by {loss.by}{doubt}"
+    return (
+        ("target_volatility", _ratio(sizing.target_volatility, yearly), f"volatility {yearly:.1%} a year"),
+        ("risk_per_trade", _ratio(sizing.risk_per_trade, distance), f"stop {distance:.2%} away"),
+        (
+            "value_at_risk",
+            _ratio(sizing.var_limit, loss.var),
+            f"one bar's 95 % loss {loss.var:.2%}, {said}",
+        ),
+        (
+            "tail",
+            _ratio(sizing.es_limit, loss.es),
+            f"one bar's expected shortfall at 97.5 % {loss.es:.2%}",
+        ),
+        ("max_weight", sizing.max_weight - own, f"at most {sizing.max_weight:.0%} in one instrument"),
+    )
+
+
+def _drawdown(ask: Ask) -> Cap:
+    """A share of the size so far, and not of equity: full at no drawdown, the floor at the limit."""
+    limit, floor = ask.settings.risk.max_drawdown, ask.settings.sizing.drawdown_floor
+    used = ask.drawdown / limit
+    used = used if used < 1 else 1.0  # also what is not a number
+    factor = 1 - (1 - floor) * max(0.0, used)
+    return "drawdown", factor, f"{ask.drawdown:.1%} below the high, of {limit:.0%} allowed"
+
+
+def _correlation(ask: Ask, equity: float, loss: OneBarLoss) -> Cap:
+    """What keeps the whole book within its limit, however much or little this moves with the rest."""
+    limit = ask.settings.sizing.book_var_limit
+    assert ask.proposal.side is not None, "an entry has a side"
+    held = _holdings(ask, equity, loss)
+    if not held:
+        return "correlation", _ratio(limit, loss.var), "nothing else is held"
+    room = book_room(held, ask.proposal.side.sign, loss.var, limit)
+    before = sum(holding.var for holding in held)
+    return "correlation", room, f"the book's 95 % loss is {before:.2%} of {limit:.0%} before it"
+
+
+def _holdings(ask: Ask, equity: float, loss: OneBarLoss) -> list[Holding]:
+    """Positions, and open entries as if they were filled, each with its own loss as a share of equity.
+
+    One whose volatility is unknown is taken to be as restless as the most restless that is known.
+    """
+    portfolio, name = ask.portfolio, ask.instrument.name
+    if not portfolio.positions and not portfolio.orders:
+        return []
+    worth = [(p.instrument, float(p.quantity * portfolio.marks[p.instrument])) for p in portfolio.positions]
+    for order in portfolio.orders:
+        request = order.request
+        if order.status.open and not request.reduce_only:
+            price = request.price or portfolio.marks.get(request.instrument, Decimal(0))
+            worth.append((request.instrument, request.side.sign * float(order.remaining * price)))
+    losses = {other: ONE_SIDED_95 * spread for other, spread in ask.volatilities.items()} | {name: loss.var}
+    most = max(losses.values())
+    moves = {name: 1.0, **ask.correlations}
+    return [
+        Holding(
+            1 if value > 0 else -1,
+            abs(value) / equity * losses.get(other, most),
+            moves.get(other),
+        )
+        for other, value in worth
+    ]
+
+
+def _room(ask: Ask, equity: float) -> tuple[Cap, ...]:
+    """What is left beside everything else, and what the market gives."""
+    risk = ask.settings.risk
     gross = (float(ask.portfolio.gross) + ask.committed) / equity
     cash = (float(ask.portfolio.cash) - ask.committed) / equity / (1 + _entry_cost(ask))
     caps = (
-        ("target_volatility", _ratio(sizing.target_volatility, yearly), f"volatility {yearly:.1%} a year"),
-        ("risk_per_trade", _ratio(sizing.risk_per_trade, distance), f"stop {distance:.2%} away"),
-        ("value_at_risk", _ratio(sizing.var_limit, var_95), f"one bar's 95 % loss {var_95:.2%}"),
-        ("max_weight", sizing.max_weight - own, f"at most {sizing.max_weight:.0%} in one instrument"),
         ("gross_room", risk.max_gross - gross, f"{gross:.0%} of {risk.max_gross:.0%} is used"),
         ("cash", cash, f"cash is {cash:.0%} of equity"),
     )
@@ -108,6 +195,14 @@ def _caps(ask: Ask, equity: float) -> tuple[tuple[str, float, str], ...]:
         return caps
     share = risk.max_participation
     return (*caps, ("volume", share * ask.volume * ask.close / equity, f"{share:.1%} of the bar's volume"))
+
+
+def _loss(ask: Ask) -> OneBarLoss:
+    """By the estimators that stood their test; by the volatility alone where none speaks."""
+    loss = ask.tail.loss() if ask.tail else None
+    if loss is not None:
+        return loss
+    return OneBarLoss(ONE_SIDED_95 * ask.volatility, BEYOND_97_5 * ask.volatility, "volatility", False)
 
 
 def _entry_cost(ask: Ask) -> float:
@@ -122,4 +217,5 @@ def _stop_distance(ask: Ask) -> float:
 
 
 def _ratio(limit: float, amount: float) -> float:
-    return limit / amount if amount > 0 else UNLIMITED
+    """No limit where there is nothing to limit; nothing is allowed of what is not a number."""
+    return limit / amount if amount > 0 else UNLIMITED if amount <= 0 else 0.0

@@ -13,6 +13,7 @@ from engine.backtest.replay import Progress, run
 from engine.core.accounting.fold import DeskState, apply
 from engine.core.domain.errors import BadInput
 from engine.core.domain.ids import from_epoch_ms
+from engine.core.domain.market import BarArrays
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import (
     CycleRecord,
@@ -78,6 +79,32 @@ def test_observations_agree_to_a_billionth_and_everything_else_of_them_exactly()
             b.regime and (b.regime.label, b.regime.previous)
         )
         assert ours.predictions == theirs.predictions
+        assert a.tail == b.tail
+        assert (a.tail is not None) is bool(a.features)
+        assert a.correlations == b.correlations == a.volatilities == {}
+
+
+def test_instruments_are_set_beside_each_other_as_live_does_it() -> None:
+    series = {"BTC": random_walk(NEED + 80, 3), "ETH": random_walk(NEED + 80, 4)}
+    series["ETH"] = _without(series["ETH"], range(NEED + 10, NEED + 20))
+    settings = trading("BTC", "ETH", decision=EAGER, risk=WIDE)
+
+    batch = [r.observation for r in recorded(series, settings) if isinstance(r, CycleRecord)]
+    exact = [r.observation for r in recorded(series, settings, mode="exact") if isinstance(r, CycleRecord)]
+
+    told = 0
+    for ours, theirs in zip(batch, exact, strict=True):
+        other = {"BTC": "ETH", "ETH": "BTC"}[ours.instrument]
+        assert ours.tail == theirs.tail
+        for a, b in ((ours.correlations, theirs.correlations), (ours.volatilities, theirs.volatilities)):
+            assert set(a) == set(b) == ({other} if ours.features else set())
+            assert a == pytest.approx(b, abs=1e-9)
+        told += len(ours.correlations)
+    assert told > 100
+
+
+def _without(bars: BarArrays, gone: range) -> BarArrays:
+    return BarArrays(*(np.delete(column, list(gone)) for column in bars))
 
 
 def test_a_stretch_ends_without_anyone_noticing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,16 @@ def test_costs_name_the_price_at_which_nothing_would_be_left() -> None:
     assert costs["return_at_double_costs"] == pytest.approx((profit - result.fees - result.slippage) / 1e5)
 
 
+def test_the_value_at_risk_is_judged_in_every_form_of_the_report() -> None:
+    tests = {test.estimator: test for test in report().tails}
+    (line,) = [line for line in lines(report()) if "95 % loss of BTC" in line]
+
+    assert list(tests) == ["normal", "historical", "evt", "used"]
+    assert summary(report())["value_at_risk"][2]["exceptions"] == tests["evt"].exceptions
+    assert f"evt {tests['evt'].exceptions} {tests['evt'].verdict}" in line
+    assert all(test.bars == 3000 - NEED for test in report().tails)
+
+
 def test_doing_without_us_is_measured_over_the_same_bars_and_costs() -> None:
     bars, baselines = report().result.series["BTC"], report().baselines
     first = report().first

@@ -8,16 +8,34 @@ from configs.schema.decision import SizingSettings
 from configs.schema.execution import ExecutionSettings
 from configs.schema.risk import RiskSettings
 from engine.core.domain.instrument import Instrument
-from engine.core.domain.order import Side
+from engine.core.domain.order import OrderType, Side
 from engine.core.domain.records import Proposal
 from engine.core.domain.risk import Size
+from engine.core.domain.tail import Tail, TailEstimate
 from engine.core.sizing.size import Ask, size
 from tests.builders import forecast, portfolio, position, settings
+from tests.core_builders import resting
 
-CAPS = ("target_volatility", "risk_per_trade", "value_at_risk", "max_weight", "gross_room", "cash")
+CAPS = (
+    "target_volatility",
+    "risk_per_trade",
+    "value_at_risk",
+    "tail",
+    "max_weight",
+    "drawdown",
+    "correlation",
+    "gross_room",
+    "cash",
+)
 FREE = ExecutionSettings(fee_bps=0, spread_bps=0, slippage_bps=0, impact_bps=0)
 WIDE = SizingSettings(
-    kelly_fraction=1.0, target_volatility=2.0, risk_per_trade=0.2, max_weight=3.0, var_limit=1.0
+    kelly_fraction=1.0,
+    target_volatility=2.0,
+    risk_per_trade=0.2,
+    max_weight=3.0,
+    var_limit=1.0,
+    es_limit=1.0,
+    book_var_limit=1.0,
 )
 NO_CAP = {
     "sizing": WIDE,
@@ -65,7 +83,11 @@ def test_with_no_cap_near_the_size_is_kellys() -> None:
         ("target_volatility", 0.3, {"sizing": sizing(target_volatility=0.3 * 0.001 * 252**0.5)}),
         ("risk_per_trade", 0.3, {"sizing": sizing(risk_per_trade=0.03)}),
         ("value_at_risk", 0.3, {"sizing": sizing(var_limit=0.3 * 0.001 * 1.6448536269514722)}),
+        ("tail", 0.3, {"sizing": sizing(es_limit=0.3 * 0.001 * 2.337802792201413)}),
         ("max_weight", 0.3, {"sizing": sizing(max_weight=0.3)}),
+        ("drawdown", 0.3, {"drawdown": 0.05, "sizing": sizing(drawdown_floor=0.5)}),
+        ("drawdown", 0.1, {"drawdown": 0.4, "sizing": sizing(drawdown_floor=0.25)}),
+        ("correlation", 0.3, {"sizing": sizing(book_var_limit=0.3 * 0.001 * 1.6448536269514722)}),
         ("gross_room", 0.3, {"risk": RiskSettings(max_gross=0.3, max_participation=1.0)}),
         (
             "gross_room",
@@ -153,3 +175,88 @@ def test_the_distance_of_a_short_stop_counts_alike() -> None:
     short = Proposal("enter", Side.SELL, "signal", stop=Decimal(110), target=Decimal(80))
 
     assert size(ask(0.4, proposal=short, sizing=sizing(risk_per_trade=0.03))).quantity == Decimal("30.0")
+
+
+# --- the tail -------------------------------------------------------------------------------------
+
+
+def tail(*estimates: tuple[str, float, bool]) -> Tail:
+    """Estimators by name, with their value at risk, and whether they stood their test; the shortfall is half more."""
+    return Tail(
+        275, 50, tuple(TailEstimate(name, var, 1.5 * var, 12, 250, good) for name, var, good in estimates)
+    )
+
+
+def test_the_largest_loss_among_the_accepted_is_what_counts() -> None:
+    told = tail(("normal", 0.01, True), ("historical", 0.02, True), ("evt", 0.05, False))
+    sized = size(ask(2.0, tail=told, sizing=sizing(var_limit=0.01)))
+
+    assert step(sized, "value_at_risk").after == pytest.approx(0.5)
+    assert step(sized, "value_at_risk").reason == "one bar's 95 % loss 2.00%, by historical"
+
+
+def test_when_all_are_rejected_it_is_said_and_the_most_careful_counts_for_more() -> None:
+    told = tail(("normal", 0.01, False), ("evt", 0.02, False))
+    sized = size(ask(2.0, tail=told, sizing=sizing(var_limit=0.01)))
+
+    assert step(sized, "value_at_risk").after == pytest.approx(0.5 * 3 / 3.85)
+    assert "the VaR model is wrong" in step(sized, "value_at_risk").reason
+
+
+def test_the_shortfall_has_a_limit_of_its_own() -> None:
+    sized = size(ask(2.0, tail=tail(("evt", 0.02, True)), sizing=sizing(es_limit=0.006)))
+
+    assert (sized.bound_by, step(sized, "tail").after) == ("tail", pytest.approx(0.2))
+
+
+# --- the book -------------------------------------------------------------------------------------
+
+
+def book(**changed: Any) -> Ask:
+    """A third of 15,000 in OTHER, which may lose 1.64 % of itself in one bar, and room for 0.9 % of equity."""
+    held = portfolio(
+        position("50", "OTHER", average_price="100"),
+        cash="10000",
+        marks={"OTHER": Decimal(100), "SP500": Decimal(100)},
+    )
+    values: dict[str, Any] = {
+        "portfolio": held,
+        "volatility": 0.01,
+        "volatilities": {"OTHER": 0.01},
+        "sizing": sizing(book_var_limit=0.009),
+    }
+    return ask(2.0, **(values | changed))
+
+
+def allowed(asked: Ask) -> float:
+    return float(step(size(asked), "correlation").after)
+
+
+def test_what_moves_alike_leaves_what_the_limit_leaves() -> None:
+    alike = (0.009 - 0.01 * 1.6448536269514722 / 3) / (0.01 * 1.6448536269514722)
+
+    assert allowed(book(correlations={"OTHER": 1.0})) == pytest.approx(alike)
+    assert allowed(book()) == pytest.approx(alike)  # unknown
+
+
+def test_what_moves_apart_leaves_more() -> None:
+    assert allowed(book(correlations={"OTHER": -0.5})) > allowed(book(correlations={"OTHER": 0.0}))
+    assert allowed(book(correlations={"OTHER": 0.0})) > allowed(book(correlations={"OTHER": 0.5}))
+
+
+def test_a_position_whose_volatility_is_unknown_is_as_restless_as_this_one() -> None:
+    assert allowed(book(volatilities={})) == pytest.approx(allowed(book()))
+
+
+def test_an_open_entry_counts_as_filled() -> None:
+    waiting = resting("e", Side.BUY, "20", OrderType.MARKET, None, instrument="OTHER")
+    asked = book()
+    with_order = replace(asked, portfolio=replace(asked.portfolio, orders=(waiting,)))
+
+    assert allowed(with_order) < allowed(asked)
+
+
+def test_a_book_that_is_beyond_its_limit_takes_nothing_more() -> None:
+    asked = book(sizing=sizing(book_var_limit=0.001), correlations={"OTHER": -1.0})
+
+    assert (size(asked).quantity, size(asked).bound_by) == (0, "correlation")
