@@ -1,5 +1,6 @@
 """What a review looks at, with every figure worked out once."""
 
+import math
 from collections.abc import Container
 from datetime import datetime
 from decimal import Decimal
@@ -104,8 +105,8 @@ def count_orders(portfolio: Portfolio, status: OrderStatus | None = None) -> int
 
 
 def share(amount: float, equity: float) -> float:
-    """`amount` as a share of equity; of nothing, anything is too much."""
-    return amount / equity if equity > 0 else 1e9
+    """`amount` as a share of equity; of nothing, and of what cannot be, anything is too much."""
+    return amount / equity if 0 < equity < math.inf else 1e9
 
 
 def bars_between(then: datetime | None, now: datetime, timeframe: str) -> int:

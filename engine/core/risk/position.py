@@ -86,7 +86,7 @@ def position_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "volatility",
             TIER,
-            case.volatility * instrument.bars_per_year**0.5,
+            abs(case.volatility) * instrument.bars_per_year**0.5,
             limits.max_instrument_volatility,
             WHOLE,
             "risk.max_instrument_volatility",

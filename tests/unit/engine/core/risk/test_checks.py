@@ -19,7 +19,7 @@ from engine.core.risk.case import NEVER, Case, bars_between, committed
 from engine.core.risk.daily import daily_checks
 from engine.core.risk.patterns import MANUAL, MOST, VENUE, count_entry, locked, pattern_checks
 from engine.core.risk.position import position_checks
-from engine.core.risk.review import review
+from engine.core.risk.review import review, review_wish
 from engine.core.risk.signal_tier import data_checks, signal_checks
 from engine.core.risk.system import system_checks
 from tests.builders import CLOSE, DAY, bar, forecast, issue, portfolio, position, settings
@@ -272,6 +272,32 @@ def test_any_failed_check_refuses(name: str) -> None:
 
     assert verdict.approved is None
     assert verdict.refused_by == next(check.name for check in verdict.checks if not check.passed)
+
+
+OF_THE_DESK_ALONE = {"confidence", "regime", "cool-down"}
+"""What asks whether the desk itself would want it: a person stands in for that, and for nothing else."""
+
+
+@pytest.mark.parametrize("source", ["console", "chat", "inbox"])
+@pytest.mark.parametrize("name", [name for name in TABLE if name not in OF_THE_DESK_ALONE | {"direction"}])
+def test_whoever_wishes_for_it_the_same_limit_refuses(name: str, source: str) -> None:
+    make, _, at, over = TABLE[name]
+    wished = replace(make(over), by_person=True, decision=f"d-{source}")
+
+    verdict = review_wish(wished)
+
+    assert verdict.approved is None
+    assert name in [check.name for check in verdict.checks if not check.passed]
+    within = {check.name: check.passed for check in review_wish(replace(make(at), by_person=True)).checks}
+    assert within[name] or name == "locks", "manual is locked for persons"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1.0, 0.0])
+@pytest.mark.parametrize("field", ["equity", "close", "volatility"])
+def test_a_hostile_number_is_never_approved(field: str, value: float) -> None:
+    if field == "volatility" and value in (0.0, -1.0):
+        return  # a market that does not move is within any limit on movement
+    assert review(replace(wish(), **{field: value})).approved is None
 
 
 @pytest.mark.parametrize("equity", [math.nan, 0.0, -1.0, -math.inf])

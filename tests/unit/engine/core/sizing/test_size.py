@@ -39,7 +39,7 @@ WIDE = SizingSettings(
 )
 NO_CAP = {
     "sizing": WIDE,
-    "risk": RiskSettings(max_gross=10.0, max_participation=1.0),
+    "risk": RiskSettings(max_gross=10.0, max_participation=1.0, max_drawdown=0.1),
     "execution": FREE,
 }
 
