@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Coroutine
 from decimal import Decimal
+from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
 from engine.core.domain.errors import Refused, StoreFailed
 from engine.core.domain.risk import TradingState
-from engine.ports import HaltRow
+from engine.core.risk.patterns import VENUE
+from engine.ports import HaltRow, LockRow
 from tests.simulation.disk import change_halt
 from tests.simulation.loop import pause
 from tests.simulation.market import BAR_S
@@ -66,6 +68,23 @@ class People:
 
         if chance.random() < 0.3:
             self._at(chance.uniform(5, until), self._accept())
+        self._lock(Random(f"locks of {self._world.seed}"), until)
+
+    def _lock(self, chance: Random, until: float) -> None:
+        """Somebody at another console locks an instrument, or all, for a while. It has a chance of its own: what else
+        happens in a world does not change with it."""
+        if chance.random() < 0.7:
+            return
+        name = chance.choice((VENUE, *self._world.market.names))
+        begins = chance.uniform(5, until - 30)
+        self._at(begins, self._turn_lock(name, locked=True))
+        self._at(begins + chance.uniform(1, 20), self._turn_lock(name, locked=False))
+
+    async def _turn_lock(self, name: str, *, locked: bool) -> None:
+        world = self._world
+        version = world.disk.locks[name].version + 1 if name in world.disk.locks else 1
+        world.disk.locks[name] = LockRow(name, locked, world.moment(), "cli", "elsewhere", version)
+        world.note("lock", name, locked)
 
     def _at(self, second: float, work: Coroutine[Any, Any, object]) -> None:
         async def later() -> None:

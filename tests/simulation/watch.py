@@ -23,6 +23,7 @@ from engine.core.domain.records import (
 )
 from engine.core.domain.risk import TradingState
 from engine.core.execution.account import ours
+from engine.core.risk.patterns import VENUE
 from engine.live.recover import rebuild
 from engine.ports import StoredRecord
 from tests.simulation.exchange import MONEY, is_ours
@@ -116,6 +117,9 @@ class Watch:
             world.report("I6", f"{request.client_id} adds risk, and the desk is {world.disk.row.state}")
         if world.people.halted:
             world.report("I6", f"{request.client_id} adds risk after a {world.people.halted}")
+        locks = {name for name, row in world.disk.locks.items() if row.locked}
+        if locks & {VENUE, request.instrument}:
+            world.report("I6", f"{request.client_id} adds risk under a lock on {', '.join(sorted(locks))}")
         holds = [name for name in self._holds if name.partition(" ")[2] in ("", request.instrument)]
         if holds:
             world.report("I8", f"{request.client_id} was sent under a hold: {', '.join(holds)}")
