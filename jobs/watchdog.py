@@ -37,6 +37,7 @@ DEATH_S = 5.0
 """So long a killed process may take to be gone."""
 CANCEL_S = 30.0
 NAME = "watchdog"
+WAITING = "waiting for a desk to watch over"
 
 Done = TypeVar("Done")
 
@@ -86,6 +87,8 @@ class Watchdog:
         if room is not None:
             os.close(room)
         self._store: SqlStateStore | None = None
+        self._owed = ""
+        """Why a halt should stand that could not be written: until it is, nothing is started."""
 
     def stop(self) -> None:
         """End the desk in order, then this."""
@@ -127,13 +130,21 @@ class Watchdog:
             if pid:
                 self._alarm.say(f"watching over the desk that runs already, pid {pid}")
                 return Watched(pid, None)
-            if pid is None and not self._attach:
+            if pid is None and not self._attach and self._may_start():
                 return self._start()
             if not told:
-                self._alarm.say("waiting for a desk to watch over")
+                self._alarm.say(
+                    f"nothing is started before it is halted: {self._owed}" if self._owed else WAITING
+                )
                 told = True
             self._pass(LOOK_S)
         return None
+
+    def _may_start(self) -> bool:
+        """Whether no halt is owed any more: a desk that froze must not come up trading."""
+        if self._owed:
+            self._halt(self._owed)
+        return not self._owed
 
     def _start(self) -> Watched:
         """In a group of its own, so that it can be killed with all that it started; a terminal it could not read."""
@@ -161,7 +172,7 @@ class Watchdog:
             self._notify.alive()
             if watch.up and not was_up:
                 self._notify.up()
-                with contextlib.suppress(WhydeskError, TimeoutError):
+                with contextlib.suppress(WhydeskError, OSError):
                     _within(STORE_S, self._halts)
             if self._is_gone(watched):
                 return self._ending(watched, asked=asked)
@@ -199,7 +210,7 @@ class Watchdog:
             holder = _within(
                 STORE_S, lambda: holder_of(self._home.store(self._settings), self._settings.desk.name)
             )
-        except (WhydeskError, TimeoutError):
+        except (WhydeskError, OSError):
             return ""
         return "" if holder == signature(watched.pid) else holder
 
@@ -228,10 +239,13 @@ class Watchdog:
 
     def _halt(self, why: str) -> str:
         """The halt row, or the file that stands for it; what came of it, in words. One that stands stays as it is."""
+        self._owed = why
         try:
-            return _within(STORE_S, lambda: self._halted(why))
-        except (WhydeskError, TimeoutError) as error:
+            said = _within(STORE_S, lambda: self._halted(why))
+        except (WhydeskError, OSError) as error:
             return f"THE HALT COULD NOT BE WRITTEN ({error})"
+        self._owed = ""
+        return said
 
     def _halted(self, why: str) -> str:
         store = self._halts()
@@ -341,14 +355,14 @@ def _name(number: int) -> str:
 
 
 def _within(seconds: float, work: Callable[[], Done]) -> Done:
-    """What `work` returns, or raises of the house's errors. TimeoutError when it has not by then: it may hang."""
+    """What `work` returns or raises. TimeoutError when it has not by then: it may hang."""
     done: list[Done] = []
-    failed: list[WhydeskError] = []
+    failed: list[WhydeskError | OSError] = []
 
     def run() -> None:
         try:
             done.append(work())
-        except WhydeskError as error:
+        except (WhydeskError, OSError) as error:
             failed.append(error)
 
     thread = threading.Thread(target=run, name="store", daemon=True)

@@ -269,12 +269,8 @@ def test_e12_a_desk_of_somebody_else_is_halted_and_killed_and_its_entries_cancel
     guarded.start()
     try:
         within(60, desk.is_up, "the desk is up", other.log)
-        buy(other)
-        stops = {
-            o.request.client_id for o in other.state().portfolio.orders if o.request.type is OrderType.STOP
-        }
         assert other.process is not None
-        other.send(signal.SIGSTOP)
+        stops, _ = freeze_with_a_stop(desk, other, other.process.pid)
         entry = rest_an_entry(desk)
         assert other.process.wait(20) == -signal.SIGKILL
         within(20, lambda: orders(desk)[entry] == "CANCELED", "the entry is cancelled", other.log)
