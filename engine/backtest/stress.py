@@ -1,12 +1,13 @@
 """The desk in days that broke others: the same pipeline over bars on which a scenario was laid.
 
 Shocks begin at several places of a file, drawn with the desk's seed, and after its last bar. At each of them the desk
-stands in two forms. *As it was*: with what it held and knew there after trading the `LEAD` bars before on fresh
+stands in three forms. *As it was*: with what it held and knew there after trading the `LEAD` bars before on fresh
 money. *Full*: with the largest position that its own review lets a person enter (`decide_wish`), in every instrument,
 an equal part of the permitted gross each. The wish is decided a bar before the last one, fills at the open of the
 last one, and the desk takes no decision of its own there, so that all of it is held when the shock begins. *Cut off*
 is the full desk at a venue that takes and fills nothing until prices are at their lowest: no stop acts, no exit
-leaves. Both are also run at twice the size: with limits of size twice as wide, and the limits on losses as they are.
+leaves. The last two are also run at twice the size: with limits of size twice as wide, and the limits on losses as
+they are.
 
 From then on everything is at work as always: stops at the venue, the position manager, breakers, data checks. Bars
 come in through those checks as they would from a file or an exchange: a price at or below zero is refused there, and
@@ -324,9 +325,7 @@ def _lead(ground: _Ground, first: int, stop: int) -> Iterator[_Step]:
 
 
 def fill(before: _Step, looks: Sequence[Look], identity: Identity, size: int = 1) -> DeskState:
-    """The largest position that the review permits in every instrument, decided at one moment and filled in the
-    next.
-    """
+    """The largest position that the review permits in every instrument that has a bar there, filled a bar later."""
     settings = identity.settings
     newest = {name: record for name, record in before.seen.items() if record.at == before.looks[0].bar.end}
     marks = {name: record.observation.bar.close for name, record in newest.items()}
@@ -341,7 +340,6 @@ def fill(before: _Step, looks: Sequence[Look], identity: Identity, size: int = 1
         if decided is not None:
             state = apply(state, decided)
             state = submit(decided.result.orders, decided.at, state, book, records)
-    portfolio = state.portfolio
     for look in looks:
         state, _ = settled(state, book.on_bar(look.bar), look.bar.end)
     portfolio = state.portfolio
@@ -369,18 +367,15 @@ def _largest(seen: CycleRecord, state: DeskState, identity: Identity, parts: int
         decided = decide_wish(seen, wish, decision, seen.at, state, identity)
         return decided if decided.result.outcome is OutcomeKind.ENTERED else None
 
-    found = asked(most) if most else None
-    under, over = 0, most
-    while (
-        found is None and over - under > 1
-    ):  # only until one passes: from there on it is the ordinary search
+    if most and (whole := asked(most)) is not None:
+        return whole
+    found, under, over = None, 0, most
+    while over - under > 1:
         middle = (under + over) // 2
-        found = asked(middle)
-        under, over = (middle, over) if found is not None else (under, middle)
-    while found is not None and over - under > 1:
-        middle = (under + over) // 2
-        more = asked(middle)
-        found, under, over = (more, middle, over) if more is not None else (found, under, middle)
+        if (part := asked(middle)) is not None:
+            found, under = part, middle
+        else:
+            over = middle
     return found
 
 
@@ -437,9 +432,8 @@ def _lay(
     found: list[Series] = []
     refused: dict[int, dict[str, float]] = {}
     settings, step, dark = ground.settings, TIMEFRAME_MS[ground.settings.desk.timeframe], 0
-    check = replace(
-        settings.data, max_bad_share=1.0, max_gap_share=1.0
-    )  # row by row, as they come from an exchange
+    # Row by row, as bars come from an exchange: no share of bad ones refuses the rest.
+    check = replace(settings.data, max_bad_share=1.0, max_gap_share=1.0)
     for name, bars, first in ground.told(stand.at + 1, stop):
         number = ground.moments.searchsorted(bars.end_ms).astype(np.int64) - stand.at - 1
         laid = shock.lay(bars, number, scenario, scale, per_day, _digits(settings, name))
@@ -645,8 +639,9 @@ def _reverse(
     limits = (risk.halt_daily_loss, risk.max_drawdown, 0.5, 1.0)
     for scenario in (GAP, *scenarios):
         for form, size in FORMS:
+            # A gap leaves no time in which a venue could be gone.
             if form == AS_WAS or (form == CUT_OFF and scenario is GAP):
-                continue  # a gap leaves no time in which a venue could be gone
+                continue
             most = shock.deepest(scenario)
             loss = partial(_lost, ground, full[-1][form, size], scenario, form, size)
             yield Reverse(scenario.name, form, size, most, smallest(loss, limits, most))
