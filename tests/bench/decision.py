@@ -124,6 +124,8 @@ def _parts(inputs: CycleInputs) -> tuple[float, float]:
         committed=0.0,
         instrument=instrument,
         settings=settings,
+        tail=observation.tail,
+        drawdown=0.02,
     )
     assert size(ask).quantity > Decimal(0)
     blend = together(lambda number: combine(result.signals, inputs.ensemble, settings.ensemble), 5000)

@@ -15,11 +15,12 @@ from engine.data.files import read_bars
 
 LATE = datetime(2026, 1, 1, tzinfo=UTC)
 FILES = (
-    "crypto/BTCUSDT_binance_spot_1h.parquet",
-    "crypto/SOLUSDT_binance_spot_1h.parquet",
-    "perp/BTCUSDT_binance_perp_1h.parquet",
+    "crypto/BTCUSDT_binance_spot_5m.parquet",
+    "perp/DOGEUSDT_binance_perp_5m.parquet",
+    "forex/XAUUSD_mt5_1h.parquet",
 )
-"""Files of bars that are not in the repository. WHYDESK_MARKET_DATA names the folder that they are in."""
+"""Files of bars that are not in the repository, and that no estimator was chosen by. WHYDESK_MARKET_DATA names their
+folder."""
 FOLDER = os.environ.get("WHYDESK_MARKET_DATA", "")
 
 

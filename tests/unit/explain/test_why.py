@@ -378,6 +378,26 @@ def test_why_size_tells_every_step() -> None:
     ]
 
 
+def test_why_size_tells_the_steps_of_the_tail_the_drawdown_and_the_book() -> None:
+    steps = (
+        SizingStep("kelly", 0.0, 0.4, True, "edge 3.20 bp a bar over 210 bars"),
+        SizingStep("tail", 0.4, 0.3, True, "one bar's expected shortfall at 97.5 % 10.00%"),
+        SizingStep("drawdown", 0.3, 0.27, True, "1.3% below the high, of 10% allowed"),
+        SizingStep("correlation", 0.27, 0.155, True, "the book's 95 % loss is 2.10% of 3% before it"),
+    )
+    entered = cycle_record("entered")
+    sized = replace(entered.result, size=Size(Decimal("12.5"), 0.155, "correlation", steps))
+
+    lines = ask("why that size?", start_record(), replace(entered, result=sized)).text.splitlines()
+
+    assert "bound by correlation." in lines[0]
+    assert lines[2:5] == [
+        "tail: 40 % to 30 %, it bound (one bar's expected shortfall at 97.5 % 10.00%)",
+        "drawdown: 30 % to 27 %, it bound (1.3% below the high, of 10% allowed)",
+        "correlation: 27 % to 15.5 %, it bound (the book's 95 % loss is 2.10% of 3% before it)",
+    ]
+
+
 def test_why_open_tells_distances() -> None:
     held = position()
     records: list[Record] = [start_record(), cycle_record("held", held=held)]

@@ -70,6 +70,12 @@ def test_the_sentences_the_hashes_and_the_sample_sizes_are_on_the_page(text: str
     assert f"{report.net.bars:,} bars" in text
 
 
+def test_the_page_says_whether_the_value_at_risk_was_right(text: str) -> None:
+    assert "Was the value at risk right?" in text
+    for name in ("normal", "historical", "evt", "used"):
+        assert f'<td class="words">{name}</td>' in text
+
+
 def test_a_run_without_trades_has_a_page_too(tmp_path: Path) -> None:
     write_report(judge(run({"BTC": random_walk(20, 2)}, trading("BTC"))), tmp_path / "report.html")
 

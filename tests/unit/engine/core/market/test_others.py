@@ -27,7 +27,7 @@ def test_bars_that_close_together_correlate_as_numpy_says() -> None:
 
     for row in (BARS, 100, 199):
         moves = [np.diff(np.log(closes[row - BARS : row + 1])) for closes in (ours, theirs)]
-        assert told.correlation[row] == pytest.approx(np.corrcoef(*moves)[0, 1], abs=1e-9)
+        assert told.correlation[row] == pytest.approx(np.corrcoef(moves[0], moves[1])[0, 1], abs=1e-9)
         assert told.volatility[row] == pytest.approx(moves[1].std(ddof=1), rel=1e-9)
     assert np.isnan(told.correlation[:BARS]).all()
 
@@ -42,7 +42,7 @@ def test_of_one_that_closes_at_other_times_the_last_known_close_counts() -> None
     told = beside(ours, theirs, most_bars=1000)
 
     moves = np.diff(np.log(ours.close[-BARS - 1 :])), np.diff(np.log(known[-BARS - 1 :]))
-    assert told.correlation[-1] == pytest.approx(np.corrcoef(*moves)[0, 1], abs=1e-9)
+    assert told.correlation[-1] == pytest.approx(np.corrcoef(moves[0], moves[1])[0, 1], abs=1e-9)
 
 
 def test_what_the_other_did_afterwards_changes_nothing() -> None:
