@@ -19,7 +19,7 @@ from jobs.clocks import WallClock
 from jobs.home import Home
 from jobs.opened import opened
 from jobs.stored_desk import StoredDesk
-from jobs.switches import status, switch
+from jobs.switches import lock, risk, status, switch
 from tests.builders import command_record, cycle_record, settings, start_record
 from tests.fakes import FakeClock
 
@@ -202,6 +202,94 @@ async def test_a_stored_desk_shows_a_halt_of_the_journal(home: Path) -> None:
 
     inbox = SqlInbox(home / "desk.sqlite3", SETTINGS.desk.name)
     assert StoredDesk(journal, store, inbox, SETTINGS, FakeClock()).status()["state"] == "halted"
+    inbox.close()
+    store.close()
+    journal.close()
+
+
+# --- pauses, locks and the panel ------------------------------------------------------------------
+
+
+def locks_of(home: Path) -> dict[str, bool]:
+    store = SqlStateStore(home / "desk.sqlite3", read_only=True)
+    try:
+        return {row.name: row.locked for row in store.locks()}
+    finally:
+        store.close()
+
+
+def test_a_pause_is_a_row_and_never_lifts_a_halt(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    switch(home, SETTINGS, "pause", "lunch", as_json=True)
+    assert (shown(capsys)["state"], row_of(home)) == ("reducing", TradingState.REDUCING)
+    switch(home, SETTINGS, "pause", "again", as_json=True)
+    assert shown(capsys)["reason"] == "lunch", "it is paused already"
+    switch(home, SETTINGS, "kill", "", as_json=True)
+    capsys.readouterr()
+
+    switch(home, SETTINGS, "pause", "lunch", as_json=True)
+
+    assert (shown(capsys)["state"], row_of(home)) == ("halted", TradingState.HALTED)
+
+
+def test_a_lock_needs_no_engine_and_is_told_by_its_own_name(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock(home, SETTINGS, "sp500", "news", locks=True, as_json=True)
+    assert shown(capsys)["name"] == "SP500"
+    assert locks_of(home) == {"SP500": True}
+
+    risk(home, SETTINGS, as_json=True)
+    panel = shown(capsys)
+    assert panel["locks"]["SP500"] == {
+        "by": "console",
+        "reason": "news",
+        "since": panel["locks"]["SP500"]["since"],
+    }
+    assert {"drawdown", "gross exposure", "daily loss"} <= {check["name"] for check in panel["checks"]}
+
+    lock(home, SETTINGS, "SP500", "", locks=False, as_json=False)
+    assert capsys.readouterr().out == "SP500 is unlocked\n"
+    assert locks_of(home) == {"SP500": False}
+
+
+def test_what_cannot_be_locked_is_bad_input(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="'DOGE' cannot be locked: expected one of venue, manual, SP500"):
+        lock(home, SETTINGS, "DOGE", "", locks=True, as_json=True)
+    with pytest.raises(BadInput, match="nothing was recorded here yet, so there is nothing to lock"):
+        lock(tmp_path / "new", SETTINGS, "SP500", "", locks=True, as_json=True)
+    with pytest.raises(BadInput, match="nothing was recorded here yet, so there is nothing to pause"):
+        switch(tmp_path / "new", SETTINGS, "pause", "", as_json=True)
+
+
+def test_the_panel_for_people_shows_the_rows_word(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    switch(home, SETTINGS, "kill", "too hot", as_json=False)
+    capsys.readouterr()
+
+    risk(home, SETTINGS, as_json=False)
+
+    out = capsys.readouterr().out
+    assert out.startswith("The desk is halted")
+    assert "gross exposure: " in out and "(risk.max_gross)" in out
+
+
+async def test_a_stored_desk_pauses_and_locks_by_itself_and_leaves_limits_to_the_engine(home: Path) -> None:
+    journal, store = SqlJournal(home / "desk.sqlite3", read_only=True), SqlStateStore(home / "desk.sqlite3")
+    inbox = SqlInbox(home / "desk.sqlite3", "desk")
+    desk = StoredDesk(journal, store, inbox, SETTINGS, FakeClock(), patience_s=0)
+
+    async def say(kind: CommandKind, **more: Any) -> Outcome:
+        return await desk.submit(Command(kind, "me", "console", f"{kind}{more}", reason="because", **more))
+
+    assert (await say(CommandKind.PAUSE)).text == "the desk is reducing"
+    assert (await say(CommandKind.PAUSE, value=1.0)).text == "the desk is reducing already"
+    assert (await say(CommandKind.LOCK, name="trend")).text == "trend is locked"
+    assert list(desk.risk()["locks"]) == ["trend"]
+    assert (await say(CommandKind.UNLOCK, name="trend")).text == "trend is unlocked"
+    assert desk.risk()["locks"] == {}
+    unknown = await say(CommandKind.LOCK, name="DOGE")
+    assert (unknown.accepted, unknown.text.startswith("'DOGE' cannot be locked")) == (False, True)
+    nobody = await say(CommandKind.LIMIT, name="max_gross", value=0.1)
+    assert (nobody.accepted, "no engine took it" in nobody.text) == (False, True)
     inbox.close()
     store.close()
     journal.close()
