@@ -1,5 +1,6 @@
 """Who trades what: the desk, its instruments and the rules of each."""
 
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -44,6 +45,9 @@ MONEY = frozenset(
 )
 """What governments issue: a pair of two of them is foreign exchange, any other pair is crypto."""
 
+COINS = ("USDT", "USDC", "BUSD", "FDUSD", "PERP", "BTC", "ETH")
+"""What a pair of coins written in one word ends with."""
+
 SMALLEST, LARGEST = Decimal("1E-12"), Decimal("1E+15")
 """Decimals keep 28 digits: within these bounds a quantity times a price loses none that matter."""
 
@@ -65,13 +69,16 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def kind(self) -> AssetClass:
         """The class whose limits hold.
 
-        >>> [Instrument(name=name).kind for name in ("BTC/USDT", "EUR/USD", "SP500")]
-        ['crypto', 'fx', 'stock']
+        >>> names = ("BTC/USDT", "BTCUSDT_spot_1h", "EUR/USD", "EURUSD", "SP500")
+        >>> [Instrument(name=name).kind for name in names]
+        ['crypto', 'crypto', 'fx', 'fx', 'stock']
         """
         if self.asset_class != "auto":
             return self.asset_class
         base, slash, quote = self.name.partition("/")
         if not slash:
+            base, quote = _halves(self.name)
+        if not quote:
             return "stock"
         return "fx" if {base, quote} <= MONEY else "crypto"
 
@@ -83,6 +90,16 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"{self.name}: min_notional must be from 0 to {LARGEST}, was {self.min_notional}"
             )
+
+
+def _halves(name: str) -> tuple[str, str]:
+    """The two sides of a pair that is written without a slash, as files are named; empty where it is none."""
+    pair = re.split(r"[^A-Z0-9]", name, maxsplit=1)[0]
+    for coin in COINS:
+        if pair.endswith(coin) and pair != coin:
+            return pair.removesuffix(coin), coin
+    base, quote = pair[:3], pair[3:]
+    return (base, quote) if {base, quote} <= MONEY else ("", "")
 
 
 class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

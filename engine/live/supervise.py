@@ -30,6 +30,8 @@ AGAIN_S = 5.0
 """How often a first look at the account that failed is tried again."""
 LAG_EVERY_S = 0.25
 INBOX_S = 0.2
+HURRY_S = 0.5
+"""How often it is looked after a desk that closes everything, where `venue.poll_s` is longer."""
 STALE_BARS = 2
 """So many bars may be missing before nothing new is opened on what is known."""
 
@@ -83,6 +85,7 @@ class Keeper:
         if not self._venue.traits.absent_after_s:
             return own  # it is part of this process: there is nothing to compare it with
         return own | {
+            "hurry": self._every("hurry", min(HURRY_S, venue.poll_s), self._outlasting(self.hurry)),
             "begin": self._every("begin", AGAIN_S, self._outlasting(self.begin_again)),
             "reconcile": self._every("reconcile", venue.reconcile_s, self._outlasting(self.reconcile)),
             "accept": self._every("accept", venue.poll_s, self._outlasting(self.accept)),
@@ -137,6 +140,12 @@ class Keeper:
         async with self._desk.turn:
             await self._control.adopt_row()
             await self._tender.tend()
+
+    async def hurry(self) -> None:
+        """More rounds while everything is being closed: a venue that fails half of its calls costs several."""
+        state = self._writer.state
+        if state.risk.flatten and state.portfolio.positions:
+            await self.tend()
 
     async def begin(self, admit: Callable[[], Awaitable[None]]) -> None:
         """`admit`, which may refuse the key, and the first look at the account.
