@@ -119,7 +119,7 @@ class Losses:
         for rows in _lowest_of(self._scaled, self._scaled_windows, tested, FEWEST):
             var, _ = _evt(self._scaled_windows[rows - 1], self._scaled_whole[rows - 1])
             hits[rows] = self.returns[rows] < -(var * self._quick[rows - 1])
-            tested[rows[np.isnan(var)]] = False
+            tested[rows[np.isnan(var)]] = False  # no tail was fitted, so that nothing was said
         return tested, hits
 
 
