@@ -218,11 +218,19 @@ def kill(
     home: HomeDir = VAR,
     profile: Profile = "paper",
     as_json: AsJson = False,
+    flatten: Annotated[
+        bool, typer.Option("--flatten", help="Also close everything, through the engine that runs.")
+    ] = False,
 ) -> None:
     """Halt: nothing that adds risk leaves the desk. Works without engine, chat or venue."""
     from jobs import switches as job
 
-    job.switch(home, load(profile, os.environ), "kill", reason, as_json=as_json)
+    settings = load(profile, os.environ)
+    job.switch(home, settings, "kill", reason, as_json=as_json, quiet=flatten)
+    if flatten:  # the desk is halted already, whatever comes of this
+        from jobs import console
+
+        raise SystemExit(console.command(home, settings, f"/kill flatten {reason}", as_json=as_json))
 
 
 @app.command()

@@ -59,7 +59,7 @@ class StoredDesk:
         if answered is not None:
             return answered
         left = f"no engine took it within {self._patience_s:g} s, and it was taken back: `whydesk run` starts one"
-        return Outcome(bool(said), f"{said}; to close what it holds, {left}" if said else left)
+        return Outcome(False, f"{said}; to close what it holds, {left}" if said else left)
 
     def _lock(self, command: Command) -> Outcome:
         names = lockable(self._settings)

@@ -46,7 +46,9 @@ def current(home: Home, journal: Any, settings: Settings) -> dict[str, Any]:
         store.close()
 
 
-def switch(root: Path, settings: Settings, kind: str, reason: str, *, as_json: bool) -> None:
+def switch(
+    root: Path, settings: Settings, kind: str, reason: str, *, as_json: bool, quiet: bool = False
+) -> None:
     """Change the halt row. A running engine reads it before every order and takes it over before its next cycle."""
     home, at = Home(root), WallClock().now()
     known = _recorded(home, settings)
@@ -71,7 +73,8 @@ def switch(root: Path, settings: Settings, kind: str, reason: str, *, as_json: b
     said = [f"the desk is {row.state}{HINT[row.state]}"]
     if not known:
         said.append(f"nothing was ever recorded in {root}: is it the home of your desk?")
-    show(as_json, value, said)
+    if not quiet:
+        show(as_json, value, said)
 
 
 def lock(root: Path, settings: Settings, name: str, reason: str, *, locks: bool, as_json: bool) -> None:

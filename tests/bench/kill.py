@@ -8,7 +8,7 @@ commit; the exchange of the tests is a process of its own, on loopback. Moments 
    to be told. From the moment when the chat brings the kill to the moment when the halt row is durable.
 2. *To the last cancel*: thirty entries rest. From the command to the last cancel in the exchange's books.
 3. *To flat*: two positions with their stops. From the command to the exchange's last sale, by the rounds of the engine
-   as shipped (one in two seconds); then again with every second call failing before or after it was carried out. At the
+   as shipped (two a second while all is closed); then again with every second call failing before or after it was carried out. At the
    end of each the journal is held against the exchange's books: nothing lost, nothing doubled.
 """
 
@@ -203,7 +203,7 @@ def _resting(life: Life, cause: str) -> OrderRequest:
 async def flats(trials: int, *, failing: bool) -> list[float]:
     """Seconds from each flatten to the exchange's last sale."""
     took = []
-    async with desk() as (life, outside), beside(life, "tend", "reconcile"):
+    async with desk() as (life, outside), beside(life, "tend", "hurry", "reconcile"):
         for _ in range(trials):
             await _quiet(life)
             await life.look_at_market_again()

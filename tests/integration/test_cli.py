@@ -240,6 +240,10 @@ JSON: dict[tuple[str, ...], set[str]] = {
     ("journal", "replay"): {"records", "replayed", "mismatches"},
     ("report",): {"day", "agrees", "bought", "sold", "fees", "net", "cash_change", "cash_flow"},
     ("kill", "because"): {"state", "since", "by", "reason"},
+    ("pause", "lunch"): {"state", "since", "by", "reason"},
+    ("lock", "trend", "not trusted"): {"name", "locked", "since", "reason"},
+    ("unlock", "trend"): {"name", "locked", "since", "reason"},
+    ("risk",): {"state", "checks", "holds", "locks", "tightened"},
     ("resume",): {"state", "since", "by", "reason"},
 }
 
@@ -252,6 +256,15 @@ def test_json_is_exactly_one_object(say: Say, ran: Path, words: tuple[str, ...])
     assert len(said.out.splitlines()) == 1
     assert said.err == ""
     assert set(json.loads(said.out)) >= JSON[words]
+
+
+def test_a_kill_that_flattens_halts_first_and_says_so_where_no_engine_can_close(say: Say, ran: Path) -> None:
+    said = say("kill", "--flatten", "the news", "--home", ran, "--json")
+
+    assert said.code == 1
+    told = json.loads(said.out)
+    assert (told["ok"], "no engine took it" in told["reply"]) == (False, True)
+    assert json.loads(say("status", "--home", ran, "--json").out)["state"] == "halted"
 
 
 def test_a_run_and_a_check_say_what_was_done_as_one_object(say: Say, bars: Path, home: Path) -> None:

@@ -110,10 +110,11 @@ Cap = tuple[str, float, str]
 
 def _own_caps(ask: Ask, equity: float, loss: OneBarLoss) -> tuple[Cap, ...]:
     """What this instrument alone may be."""
-    sizing = ask.settings.sizing
+    sizing, risk = ask.settings.sizing, ask.settings.risk
     yearly = ask.volatility * math.sqrt(ask.instrument.bars_per_year)
     distance = _stop_distance(ask)
     held = ask.portfolio.position(ask.instrument.name)
+    most = min(sizing.max_weight, risk.max_order_value, risk.position_limit(ask.instrument.kind)[0])
     own = abs(float(held.quantity)) * ask.close / equity if held else 0.0
     doubt = f", {YELLOW:.2f} times the most careful, for the VaR model is wrong" if loss.rejected else ""
     said = f"by {loss.by}{doubt}"
@@ -130,7 +131,7 @@ def _own_caps(ask: Ask, equity: float, loss: OneBarLoss) -> tuple[Cap, ...]:
             _ratio(sizing.es_limit, loss.es),
             f"one bar's expected shortfall at 97.5 % {loss.es:.2%}",
         ),
-        ("max_weight", sizing.max_weight - own, f"at most {sizing.max_weight:.0%} in one instrument"),
+        ("max_weight", most - own, f"at most {most:.0%} in one instrument"),
     )
 
 

@@ -153,7 +153,7 @@ def test_below_the_gate_there_is_no_signal_but_every_check_is_there() -> None:
         ({"risk": replace(QUIET, losses_in_a_row=9, last_loss=CLOSE)}, "losing streak"),
         ({"risk": replace(QUIET, last_bar_loss=CLOSE)}, "bar loss"),
         ({"risk": replace(QUIET, locks={"SP500": Lock(CLOSE, "ana", "news")})}, "locks"),
-        ({"risk": replace(QUIET, limits={"max_order_value": 0.01})}, "order value"),
+        ({"risk": replace(QUIET, limits={"max_daily_entries": 0})}, "daily entries"),
         ({"features": features(atr_pct=0.0)}, "stop distance"),
         ({"portfolio": portfolio(cash="0", marks={"SP500": Decimal(1240)})}, "order size"),
     ],
@@ -384,6 +384,15 @@ def test_what_was_approved_is_remembered_and_one_too_many_locks_the_instrument()
         "entries at once",
         ["SP500"],
     )
+
+
+def test_a_limit_that_was_tightened_holds_from_the_next_decision_on() -> None:
+    before = decide(inputs())
+    after = decide(inputs(risk=replace(QUIET, limits={"max_order_value": 0.01})))
+
+    assert before.size is not None and after.size is not None
+    assert (before.outcome, after.outcome) == (OutcomeKind.ENTERED, OutcomeKind.ENTERED)
+    assert before.size.weight > 0.01 >= after.size.weight > 0
 
 
 def test_a_locked_alpha_is_not_heard() -> None:

@@ -37,9 +37,17 @@ WIDE = SizingSettings(
     es_limit=1.0,
     book_var_limit=1.0,
 )
+NO_LIMIT: dict[str, float] = {
+    "max_gross": 10.0,
+    "max_participation": 1.0,
+    "max_drawdown": 0.1,
+    "max_order_value": 3.0,
+    "max_position_value": 3.0,
+    "max_stock_position": 3.0,
+}
 NO_CAP = {
     "sizing": WIDE,
-    "risk": RiskSettings(max_gross=10.0, max_participation=1.0, max_drawdown=0.1),
+    "risk": RiskSettings(**NO_LIMIT),
     "execution": FREE,
 }
 
@@ -85,18 +93,35 @@ def test_with_no_cap_near_the_size_is_kellys() -> None:
         ("value_at_risk", 0.3, {"sizing": sizing(var_limit=0.3 * 0.001 * 1.6448536269514722)}),
         ("tail", 0.3, {"sizing": sizing(es_limit=0.3 * 0.001 * 2.337802792201413)}),
         ("max_weight", 0.3, {"sizing": sizing(max_weight=0.3)}),
+        ("max_weight", 0.3, {"risk": RiskSettings(**(NO_LIMIT | {"max_order_value": 0.3}))}),
+        ("max_weight", 0.3, {"risk": RiskSettings(**(NO_LIMIT | {"max_position_value": 0.3}))}),
+        ("max_weight", 0.3, {"risk": RiskSettings(**(NO_LIMIT | {"max_stock_position": 0.3}))}),
         ("drawdown", 0.3, {"drawdown": 0.05, "sizing": sizing(drawdown_floor=0.5)}),
         ("drawdown", 0.1, {"drawdown": 0.4, "sizing": sizing(drawdown_floor=0.25)}),
         ("correlation", 0.3, {"sizing": sizing(book_var_limit=0.3 * 0.001 * 1.6448536269514722)}),
-        ("gross_room", 0.3, {"risk": RiskSettings(max_gross=0.3, max_participation=1.0)}),
+        (
+            "gross_room",
+            0.3,
+            {"risk": RiskSettings(**(NO_LIMIT | {"max_gross": 0.3, "max_participation": 1.0}))},
+        ),
         (
             "gross_room",
             0.1,
-            {"risk": RiskSettings(max_gross=0.3, max_participation=1.0), "committed": 2000.0},
+            {
+                "risk": RiskSettings(**(NO_LIMIT | {"max_gross": 0.3, "max_participation": 1.0})),
+                "committed": 2000.0,
+            },
         ),
         ("cash", 0.3, {"committed": 7000.0}),
         ("volume", 0.3, {"volume": 30.0}),
-        ("volume", 0.3, {"volume": 60.0, "risk": RiskSettings(max_gross=10.0, max_participation=0.5)}),
+        (
+            "volume",
+            0.3,
+            {
+                "volume": 60.0,
+                "risk": RiskSettings(**(NO_LIMIT | {"max_gross": 10.0, "max_participation": 0.5})),
+            },
+        ),
     ],
 )
 def test_each_cap_binds_alone(name: str, share: float, changed: dict[str, Any]) -> None:
