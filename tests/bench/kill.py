@@ -8,8 +8,9 @@ commit; the exchange of the tests is a process of its own, on loopback. Moments 
    to be told. From the moment when the chat brings the kill to the moment when the halt row is durable.
 2. *To the last cancel*: thirty entries rest. From the command to the last cancel in the exchange's books.
 3. *To flat*: two positions with their stops. From the command to the exchange's last sale, by the rounds of the engine
-   as shipped (two a second while all is closed); then again with every second call failing before or after it was carried out. At the
-   end of each the journal is held against the exchange's books: nothing lost, nothing doubled.
+   as shipped (two a second while everything is being closed); then again with every second call failing before or
+   after it was carried out. At the end of each the journal is held against the exchange's books: nothing lost,
+   nothing doubled.
 """
 
 import asyncio
