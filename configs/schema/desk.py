@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -73,14 +74,7 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         >>> [Instrument(name=name).kind for name in names]
         ['crypto', 'crypto', 'fx', 'fx', 'stock']
         """
-        if self.asset_class != "auto":
-            return self.asset_class
-        base, slash, quote = self.name.partition("/")
-        if not slash:
-            base, quote = _halves(self.name)
-        if not quote:
-            return "stock"
-        return "fx" if {base, quote} <= MONEY else "crypto"
+        return _class_of(self.name) if self.asset_class == "auto" else self.asset_class
 
     def __post_init__(self) -> None:
         for field, value in (("tick", self.tick), ("lot", self.lot)):
@@ -90,6 +84,16 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"{self.name}: min_notional must be from 0 to {LARGEST}, was {self.min_notional}"
             )
+
+
+@cache
+def _class_of(name: str) -> AssetClass:
+    base, slash, quote = name.partition("/")
+    if not slash:
+        base, quote = _halves(name)
+    if not quote:
+        return "stock"
+    return "fx" if {base, quote} <= MONEY else "crypto"
 
 
 def _halves(name: str) -> tuple[str, str]:

@@ -7,13 +7,20 @@ limit has become much wider, nothing new is opened until a person resumes.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
 from msgspec.structs import asdict
 
 from configs.schema.risk import RiskSettings
 from engine.core.domain.errors import BadSettings
 from engine.core.domain.ids import record_id
-from engine.core.domain.records import CycleRecord, IncidentRecord, Record, StartRecord
+from engine.core.domain.order import OrderRequest
+from engine.core.domain.records import (
+    CycleRecord,
+    CycleResult,
+    IncidentRecord,
+    OutcomeKind,
+    Record,
+    StartRecord,
+)
 from engine.core.pipeline import decide
 from engine.core.risk.limits import NAMES, allows_more
 from engine.live.holds import CHANGE, Holds
@@ -69,9 +76,7 @@ def change(before: StartRecord, now: StartRecord, cycles: Sequence[CycleRecord])
     wider = widened(settings.risk, now.settings().risk)
     own = [record for record in cycles if record.settings_hash == before.settings_hash]
     otherwise = [
-        record.id
-        for record in own
-        if msgspec.json.encode(decide(record.inputs(settings))) != msgspec.json.encode(record.result)
+        record.id for record in own if _done(decide(record.inputs(settings))) != _done(record.result)
     ]
     text = f"{text}; of {len(own)} decisions taken again {len(otherwise)} came out otherwise"
     reasons = (
@@ -82,6 +87,11 @@ def change(before: StartRecord, now: StartRecord, cycles: Sequence[CycleRecord])
     if wider:
         reasons.append("much wider limits: " + ", ".join(wider))
     return Change(text, "; ".join(reasons))
+
+
+def _done(result: CycleResult) -> tuple[OutcomeKind, tuple[OrderRequest, ...]]:
+    """What a decision does. A check or a step that is new and changes nothing of it needs nobody's look."""
+    return result.outcome, result.orders
 
 
 def widened(before: RiskSettings, now: RiskSettings) -> list[str]:

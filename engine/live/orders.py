@@ -18,6 +18,7 @@ from engine.core.domain.order import SENDING, OrderRequest, OrderStatus, Submiss
 from engine.core.domain.records import OrderRecord, Record
 from engine.core.domain.risk import TradingState
 from engine.core.domain.venue import Sighting
+from engine.core.risk.limits import within
 from engine.core.risk.pace import LONGEST, too_fast
 from engine.core.risk.patterns import VENUE, locks_against
 from engine.live.writer import Writer
@@ -240,7 +241,10 @@ class OrderManager:
             await asyncio.sleep(1 / PLACES)
 
     def _too_fast(self) -> str:
-        return too_fast(self._left, self._clock.now(), self._settings.risk) if self._elsewhere else ""
+        if not self._elsewhere:
+            return ""
+        limits = within(self._settings.risk, self._writer.state.risk.limits)
+        return too_fast(self._left, self._clock.now(), limits)
 
     def _mismatch(self, request: OrderRequest) -> str:
         """Why the entry is none that was decided: each leaves once, exactly as its decision wrote it down."""

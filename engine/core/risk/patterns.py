@@ -35,13 +35,17 @@ def pattern_checks(case: Case) -> tuple[Check, ...]:
     limits, settings = case.settings.risk, case.settings
     own = [entry for entry in case.risk.recent if entry.instrument == case.observation.instrument]
     alike = [entry for entry in own if entry.side is case.side]
-    window = timedelta(milliseconds=limits.pattern_bars * TIMEFRAME_MS[settings.desk.timeframe])
-    lately = _since(own, case.as_of - window)
+    lately = at_once = again = own  # mostly there is none, and a moment is dear
+    if own:
+        window = timedelta(milliseconds=limits.pattern_bars * TIMEFRAME_MS[settings.desk.timeframe])
+        lately = _since(own, case.as_of - window)
+        at_once = _since(alike, case.as_of - timedelta(minutes=limits.entries_within_min))
+        again = _since(alike, case.as_of - timedelta(seconds=limits.duplicate_s))
     return (
         at_most(
             "entries at once",
             TIER,
-            len(_since(alike, case.as_of - timedelta(minutes=limits.entries_within_min))) + 1,
+            len(at_once) + 1,
             limits.max_entries_at_once,
             COUNT,
             "risk.max_entries_at_once",
@@ -49,7 +53,7 @@ def pattern_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "duplicate order",
             TIER,
-            _duplicates(case, _since(alike, case.as_of - timedelta(seconds=limits.duplicate_s))),
+            _duplicates(case, again),
             0,
             COUNT,
             "risk.duplicate_s",

@@ -88,6 +88,8 @@ def system_checks(case: Case) -> tuple[Check, ...]:
 
 
 def _in_class(case: Case, kind: AssetClass) -> float:
+    if not case.portfolio.positions and not case.portfolio.orders:
+        return 0.0
     return exposure(
         case.portfolio, {each.name for each in case.settings.desk.instruments if each.kind == kind}
     )

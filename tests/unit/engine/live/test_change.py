@@ -46,12 +46,23 @@ def test_new_code_that_decides_as_before_may_trade() -> None:
 
 def test_new_code_that_decides_otherwise_waits_for_a_person() -> None:
     other = decided()
-    other = replace(other, result=replace(other.result, refused_by="the old way"))
+    other = replace(other, result=replace(other.result, orders=()))
 
     found = change(started(), started(code="1.1"), [decided(), other])
 
     assert found is not None
     assert found.for_a_person == f"1 of 2 decisions come out otherwise now, the first {other.id}"
+
+
+def test_a_check_that_is_new_and_changes_no_order_needs_nobodys_look() -> None:
+    before = decided()
+    fewer = replace(before.result.review, checks=before.result.review.checks[1:])
+
+    found = change(
+        started(), started(code="1.1"), [replace(before, result=replace(before.result, review=fewer))]
+    )
+
+    assert found is not None and found.for_a_person == ""
 
 
 def test_decisions_of_other_settings_are_not_taken_again() -> None:

@@ -807,6 +807,16 @@ async def test_entries_leave_a_fifth_of_the_rate_to_exits_and_exits_are_always_l
     assert [await orders.submit([each]) for each in exits] == [""] * 9
 
 
+async def test_a_pace_that_was_tightened_holds_at_once(room: Room) -> None:
+    entry = order_request(cause="d-aaaaaaaaa-1")
+    orders = hurried(room, entry)
+    tight = replace(room.writer.state.risk, limits={"max_requests_per_day": 1.0})
+    room.writer.state = replace(room.writer.state, risk=tight)
+    await orders.end(ENTRY)
+
+    assert (await orders.submit([entry])).endswith("(risk.max_requests_per_day)")
+
+
 async def test_cancels_count_and_a_restart_does_not_forget_what_left(room: Room) -> None:
     first, second = order_request(cause="d-aaaaaaaaa-1"), order_request(cause="d-bbbbbbbbb-1")
     orders = hurried(room, first, second, max_requests_per_day=2)
