@@ -22,7 +22,7 @@ from engine.core.domain.risk import Check
 from explain.claims import Anchor, Period, Reader, tally
 from explain.question import Kind, Question, Scope
 
-SWITCHES = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.RESUME)
+SWITCHES = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.PAUSE, CommandKind.RESUME)
 
 
 class Entry(NamedTuple):

@@ -107,7 +107,11 @@ class StoredDesk:
         """The journal's state, with the halt row's word on whether it trades."""
         recovered = rebuild(self._journal, self._settings)
         return status_with_halt(
-            recovered.state, recovered.sequence, self._store.halt(), self._settings.desk.currency
+            recovered.state,
+            recovered.sequence,
+            self._store.halt(),
+            self._settings.desk.currency,
+            self._store.locks(),
         )
 
     def positions(self) -> tuple[dict[str, Any], ...]:
@@ -117,7 +121,7 @@ class StoredDesk:
     def risk(self) -> dict[str, Any]:
         """Every limit as of the newest record, with the rows' word on what is locked."""
         state = rebuild(self._journal, self._settings).state
-        return risk_panel(state, self._settings, self._clock.now(), self._store.locks())
+        return risk_panel(state, self._settings, self._clock.now(), self._store.halt(), self._store.locks())
 
     def listen(self, listener: Callable[[Recorded], None]) -> None:
         """Nothing happens in a store by itself, so there is nothing to tell."""

@@ -40,7 +40,9 @@ def current(home: Home, journal: Any, settings: Settings) -> dict[str, Any]:
     recovered = rebuild(journal, settings)
     store = halts(home, settings, read_only=True)
     try:
-        shown = status_with_halt(recovered.state, recovered.sequence, store.halt(), settings.desk.currency)
+        shown = status_with_halt(
+            recovered.state, recovered.sequence, store.halt(), settings.desk.currency, store.locks()
+        )
         return shown | {"running": holder(home.root)} | watched(home.root)
     finally:
         store.close()
@@ -106,12 +108,9 @@ def risk(root: Path, settings: Settings, *, as_json: bool) -> None:
         state = rebuild(desk.journal, desk.settings).state
         store = halts(desk.home, desk.settings, read_only=True)
         try:
-            row = store.halt()
-            shown = risk_panel(state, desk.settings, WallClock().now(), store.locks())
+            shown = risk_panel(state, desk.settings, WallClock().now(), store.halt(), store.locks())
         finally:
             store.close()
-    if row.version and row.state.value != shown["state"]:
-        shown |= {"state": row.state.value, "by": row.by, "reason": row.reason}
     show(as_json, shown, panel_lines(shown))
 
 
@@ -147,6 +146,7 @@ def lines(value: dict[str, Any]) -> list[str]:
     if value.get("crashes"):
         shown.append(f"the desk crashed {value['crashes']} times within ten minutes")
     shown += [f"nothing new is opened: {why}" for why in value["holds"].values()]
+    shown += [f"{name} is locked: {why or 'no reason was given'}" for name, why in value["locks"].items()]
     return shown + [
         f"  {p['quantity']} {p['instrument']} at {_price(p['average_price'])}, now {_price(p['price'])}, "
         f"profit {_money(p['profit'])}, stop {_price(p['stop'])}, target {_price(p['target'])} [{p['entry']}]"

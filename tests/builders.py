@@ -515,6 +515,7 @@ def status(state: str = "active", **changed: Any) -> Mapping[str, Any]:
         "currency": "USD",
         "instruments": ["NASDAQ", "SP500"],
         "holds": {},
+        "locks": {},
         "last_bar": CLOSE.isoformat(),
         "records": 1234,
     }

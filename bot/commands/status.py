@@ -16,6 +16,7 @@ async def _status(context: Context, arguments: str) -> Reply:
     if not shown["positions"]:
         lines.append("Nothing is held.")
     lines += [f"Nothing new is opened: {why}." for why in shown["holds"].values()]
+    lines += [f"{name} is locked: {why or 'no reason was given'}." for name, why in shown["locks"].items()]
     if shown["open_orders"]:
         lines.append(f"{shown['open_orders']} open order(s).")
     return Reply("\n".join(lines))

@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
 from engine.core.domain.errors import BadQuestion, StoreFailed
-from engine.core.domain.ids import digest, time36
+from engine.core.domain.ids import digest, record_id, time36
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import OrderRequest, Side
-from engine.core.domain.records import CommandRecord, CycleRecord, Identity, Wish
+from engine.core.domain.records import CommandRecord, CycleRecord, Identity, IncidentRecord, Wish
 from engine.core.domain.risk import Lock, RiskState, TradingState
 from engine.core.pipeline import close_by_command, decide_wish
 from engine.core.risk.breakers import incident_of
@@ -163,6 +163,9 @@ class Control:
             if known is None or not known.locked:
                 row = self._store.set_lock(name, True, lock.by, lock.why, lock.since)
                 self._locks[name] = row.version
+                text = f"{name} is locked: {lock.why}"
+                key = record_id("i", lock.since, "lock", name)
+                await self._writer.write([IncidentRecord(key, lock.since, "lock", text, {}, None)])
 
     async def _take_over_lock(self, row: LockRow) -> None:
         mine = self._writer.state.risk.locks.get(row.name)

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from configs.schema.settings import Settings
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.portfolio import Portfolio, Position
+from engine.core.domain.risk import Lock, RiskState
 from engine.core.risk.daily import day_loss
 from engine.core.risk.killswitch import lockable
 from engine.core.risk.limits import LARGER_IS_TIGHTER, NAMES
@@ -41,15 +44,18 @@ def status(state: DeskState, sequence: int, currency: str) -> dict[str, Any]:
 
 
 def risk_panel(
-    state: DeskState, settings: Settings, at: datetime, rows: Sequence[LockRow] = ()
+    state: DeskState,
+    settings: Settings,
+    at: datetime,
+    halt: HaltRow | None = None,
+    rows: Sequence[LockRow] = (),
 ) -> dict[str, Any]:
-    """Every limit with its use, what is locked and what was tightened. `rows` are newer than any record."""
+    """Every limit with its use, what is locked and what was tightened. `halt` and `rows` are newer than any record."""
     risk = state.risk
+    if halt is not None and halt.version and halt.state is not risk.trading:
+        risk = replace(risk, trading=halt.state, since=halt.since, by=halt.by, why=halt.reason)
+    risk = replace(risk, locks=_locks(risk, rows))
     locks = {name: _lock(lock.by, lock.why, lock.since) for name, lock in risk.locks.items()}
-    for row in rows:
-        locks.pop(row.name, None)
-        if row.locked:
-            locks[row.name] = _lock(row.by, row.reason, row.since)
     return {
         "state": risk.trading.value,
         "since": risk.since.isoformat() if risk.since else None,
@@ -69,13 +75,26 @@ def risk_panel(
     }
 
 
+def _locks(risk: RiskState, rows: Sequence[LockRow]) -> dict[str, Lock]:
+    """What the records say is locked, and what the rows say of it since."""
+    locks = dict(risk.locks)
+    for row in rows:
+        locks.pop(row.name, None)
+        if row.locked:
+            locks[row.name] = Lock(row.since, row.by, row.reason)
+    return locks
+
+
 def _lock(by: str, why: str, since: datetime) -> dict[str, str]:
     return {"by": by, "reason": why, "since": since.isoformat()}
 
 
-def status_with_halt(state: DeskState, sequence: int, row: HaltRow, currency: str) -> dict[str, Any]:
-    """The same for a desk seen through its store: the halt row is newer than any record."""
+def status_with_halt(
+    state: DeskState, sequence: int, row: HaltRow, currency: str, rows: Sequence[LockRow] = ()
+) -> dict[str, Any]:
+    """The same for a desk seen through its store: the halt row and the rows of locks are newer than any record."""
     shown = status(state, sequence, currency)
+    shown["locks"] = {name: lock.why for name, lock in _locks(state.risk, rows).items()}
     if row.version and row.state is not state.risk.trading:
         shown |= {
             "state": row.state.value,

@@ -54,5 +54,7 @@ def allows_more(name: str, value: float, than: float) -> bool:
 
 def within(profile: RiskSettings, limits: dict[str, float]) -> RiskSettings:
     """The profile's limits with those that were tightened. msgspec.ValidationError when they are none."""
+    if not limits:
+        return profile
     plain = {name: int(value) if value == int(value) else value for name, value in limits.items()}
     return msgspec.convert(asdict(profile) | plain, RiskSettings)

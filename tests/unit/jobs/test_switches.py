@@ -247,6 +247,9 @@ def test_a_lock_needs_no_engine_and_is_told_by_its_own_name(
     }
     assert {"drawdown", "gross exposure", "daily loss"} <= {check["name"] for check in panel["checks"]}
 
+    status(home, SETTINGS, as_json=False)
+    assert "SP500 is locked: news" in capsys.readouterr().out
+
     lock(home, SETTINGS, "SP500", "", locks=False, as_json=False)
     assert capsys.readouterr().out == "SP500 is unlocked\n"
     assert locks_of(home) == {"SP500": False}
@@ -269,6 +272,7 @@ def test_the_panel_for_people_shows_the_rows_word(home: Path, capsys: pytest.Cap
 
     out = capsys.readouterr().out
     assert out.startswith("The desk is halted")
+    assert "NO trading state: not met (command.resume)" in out
     assert "gross exposure: " in out and "(risk.max_gross)" in out
 
 

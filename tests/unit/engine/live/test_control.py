@@ -695,6 +695,8 @@ async def test_what_a_decision_has_locked_gets_its_row_and_an_older_unlock_does_
 
     (row,) = room.elsewhere.locks()
     assert (row.locked, row.by, row.reason, row.since) == (True, "breaker", "too often", CLOSE)
+    await room.control.adopt_row()
+    assert [record.text for record in room.written(IncidentRecord)] == [f"{INSTRUMENT} is locked: too often"]
     assert room.writer.state.risk.locks == locked.locks
 
 
