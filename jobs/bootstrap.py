@@ -176,9 +176,8 @@ async def assemble(
     goes_on = max([first_bar, *recovered.state.last_bars.values()])
     before = journal.find(kind="start", limit=1)
     start = _start(settings, predictor, goes_on, recovered.sequence, clock)
-    await writer.write([start])
-    if patient and before:
-        await look_at_change(before[0].record, start, journal, writer, holds)
+    new = look_at_change(before[0].record, start, journal, writer.state.risk) if patient and before else []
+    await writer.write([start, *new])  # together: a start that dies in between would hide what was new
     repaired = await repair_orders(writer, venue, max(clock.now(), goes_on), settings.venue.answer_s)
     identity = Identity(settings, settings_hash(settings), code_version())
     outage = Outage(writer, orders, clock) if patient else None
@@ -198,8 +197,11 @@ async def assemble(
     models = Models(holds)
 
     async def looked(records: Sequence[CycleRecord]) -> None:
-        async with desk.turn:
-            await models.look(records)
+        async def look() -> None:
+            async with desk.turn:
+                await models.look(records)
+
+        await (outage.outlast(look) if outage else look())
         await after(records)
 
     return Engine(

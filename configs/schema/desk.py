@@ -98,12 +98,14 @@ def _class_of(name: str) -> AssetClass:
 
 def _halves(name: str) -> tuple[str, str]:
     """The two sides of a pair that is written without a slash, as files are named; empty where it is none."""
-    pair = re.split(r"[^A-Z0-9]", name, maxsplit=1)[0]
+    pair, *rest = re.split(r"[^A-Z0-9]", name.upper())
+    if rest and rest[0] in (*COINS, *MONEY):
+        return pair, rest[0]
     for coin in COINS:
         if pair.endswith(coin) and pair != coin:
             return pair.removesuffix(coin), coin
-    base, quote = pair[:3], pair[3:]
-    return (base, quote) if {base, quote} <= MONEY else ("", "")
+    base, quote = pair[:-3], pair[-3:]
+    return (base, quote) if len(base) >= 3 and quote in MONEY else ("", "")
 
 
 class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

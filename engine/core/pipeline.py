@@ -52,7 +52,7 @@ from engine.core.risk.breakers import trip
 from engine.core.risk.case import Case, Reduction, bars_between, committed
 from engine.core.risk.daily import count_bar_loss, count_decision, open_day
 from engine.core.risk.limits import within
-from engine.core.risk.patterns import AT_ONCE, count_entry, locked
+from engine.core.risk.patterns import count_entry, locked, too_often
 from engine.core.risk.review import nearest_miss, review, review_data, review_reduction, review_wish
 from engine.core.risk.system import drawdown
 from engine.core.sizing.size import NO_SIZE, Ask, size, size_as_wished
@@ -307,7 +307,7 @@ def _entered_or_refused(
     if verdict.approved:
         bar, at, settings = look.inputs.observation.bar, look.inputs.as_of, look.inputs.settings
         risk = count_entry(look.risk, verdict.approved, bar.close, at, settings, by_person=case.by_person)
-    elif verdict.refused_by == AT_ONCE:
+    elif too_often(verdict):
         risk = locked(case)
     else:
         risk = look.risk

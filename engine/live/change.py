@@ -4,10 +4,10 @@ The newest decisions are taken again from their records by the code that runs no
 limit has become much wider, nothing new is opened until a person resumes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from configs.schema.risk import RiskSettings
 from engine.core.domain.errors import BadSettings
@@ -21,12 +21,13 @@ from engine.core.domain.records import (
     Record,
     StartRecord,
 )
+from engine.core.domain.risk import RiskState, TradingState
 from engine.core.pipeline import decide
 from engine.core.risk.limits import NAMES, allows_more
-from engine.live.holds import CHANGE, Holds
-from engine.live.writer import Writer
+from engine.live.holds import CHANGE
 from engine.ports import Journal
 
+STARTS = 1000
 TAKEN_AGAIN = 100
 """So many of the newest decisions are taken again."""
 MUCH = 5.0
@@ -40,23 +41,32 @@ class Change(NamedTuple):
     for_a_person: str
 
 
-async def look_at_change(
-    before: Record, now: StartRecord, journal: Journal, writer: Writer, holds: Holds
-) -> None:
-    """Say what is new since the last start, and hold entries where a person must look at it first."""
+def look_at_change(
+    before: Record, now: StartRecord, journal: Journal, risk: RiskState
+) -> list[IncidentRecord]:
+    """What is to be written down with the start: what is new, and the hold where a person must look at it first."""
     assert isinstance(before, StartRecord), "it was asked for by its kind"
     newest = [stored.record for stored in journal.find(kind="cycle", limit=TAKEN_AGAIN)]
-    found = change(before, now, [each for each in newest if isinstance(each, CycleRecord)])
+    starts = [stored.record for stored in journal.find(kind="start", limit=STARTS)]
+    made_with = {start.settings_hash: start for start in starts if isinstance(start, StartRecord)}
+    found = change(before, now, [each for each in newest if isinstance(each, CycleRecord)], made_with)
     if found is None:
-        return
-    key = record_id("i", now.at, CHANGE, now.id)
-    await writer.write([IncidentRecord(key, now.at, CHANGE, found.text, {}, None)])
+        return []
+    held = None
     if found.for_a_person:
-        await holds.renew(CHANGE, f"{found.for_a_person}; /resume says that it was looked at")
+        why = f"{found.for_a_person}; /resume says that it was looked at"
+        held = replace(risk, holds=risk.holds | {CHANGE: why})
+    return [IncidentRecord(record_id("i", now.at, CHANGE, now.id), now.at, CHANGE, found.text, {}, held)]
 
 
-def change(before: StartRecord, now: StartRecord, cycles: Sequence[CycleRecord]) -> Change | None:
-    """What is new in `now`, None when nothing is. `cycles` are the newest decisions made since `before`."""
+def change(
+    before: StartRecord,
+    now: StartRecord,
+    cycles: Sequence[CycleRecord],
+    made_with: Mapping[str, StartRecord],
+) -> Change | None:
+    """What is new in `now`, None when nothing is. `cycles` are the newest decisions, `made_with` the starts that their
+    settings are in, by hash."""
     parts = [
         words
         for words, differs in (
@@ -70,28 +80,34 @@ def change(before: StartRecord, now: StartRecord, cycles: Sequence[CycleRecord])
         return None
     text = f"new since {before.id}: {', '.join(parts)}"
     try:
-        settings = before.settings()
+        wider = widened(before.settings().risk, now.settings().risk)
     except BadSettings as error:
         return Change(text, f"what ran before cannot be compared: {error}")
-    wider = widened(settings.risk, now.settings().risk)
-    own = [record for record in cycles if record.settings_hash == before.settings_hash]
-    otherwise = [
-        record.id for record in own if _done(decide(record.inputs(settings))) != _done(record.result)
-    ]
-    text = f"{text}; of {len(own)} decisions taken again {len(otherwise)} came out otherwise"
-    reasons = (
-        [f"{len(otherwise)} of {len(own)} decisions come out otherwise now, the first {otherwise[0]}"]
-        if otherwise
-        else []
-    )
+    differences = [_difference(record, made_with.get(record.settings_hash)) for record in cycles]
+    otherwise = [words for words in differences if words]
+    text = f"{text}; of {len(cycles)} decisions taken again {len(otherwise)} came out otherwise"
+    reasons = []
+    if otherwise:
+        reasons.append(f"{len(otherwise)} of {len(cycles)} decisions come out otherwise now: {otherwise[0]}")
     if wider:
         reasons.append("much wider limits: " + ", ".join(wider))
     return Change(text, "; ".join(reasons))
 
 
-def _done(result: CycleResult) -> tuple[OutcomeKind, tuple[OrderRequest, ...]]:
+def _difference(record: CycleRecord, start: StartRecord | None) -> str:
+    """What the code that runs now does otherwise than what was done; empty where it does the same."""
+    if start is None:
+        return f"{record.id} was made with settings that no start tells"
+    try:
+        again = decide(record.inputs(start.settings()))
+    except Exception as error:  # noqa: BLE001 - whatever new code does to an old record, a person looks at it
+        return f"{record.id} cannot be taken again: {error}"
+    return "" if _done(again) == _done(record.result) else f"{record.id} comes out otherwise"
+
+
+def _done(result: CycleResult) -> tuple[OutcomeKind, tuple[OrderRequest, ...], TradingState, list[str]]:
     """What a decision does. A check or a step that is new and changes nothing of it needs nobody's look."""
-    return result.outcome, result.orders
+    return result.outcome, result.orders, result.risk.trading, sorted(result.risk.locks)
 
 
 def widened(before: RiskSettings, now: RiskSettings) -> list[str]:

@@ -1,12 +1,13 @@
 """Commands carried out: the halt row first, then the record, then what the venue must hear of."""
 
+import logging
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
-from engine.core.domain.errors import BadQuestion, StoreFailed
+from engine.core.domain.errors import BadQuestion, Fenced, Refused, StoreFailed
 from engine.core.domain.ids import digest, record_id, time36
 from engine.core.domain.instrument import whole_lots
 from engine.core.domain.order import OrderRequest, Side
@@ -25,6 +26,7 @@ from engine.live.status import risk_panel
 from engine.live.writer import Writer
 from engine.ports import Clock, HaltRow, Journal, LockRow, StateStore
 
+log = logging.getLogger(__name__)
 KILLS = (CommandKind.KILL, CommandKind.FLATTEN)
 SWITCHES = (CommandKind.KILL, CommandKind.FLATTEN, CommandKind.PAUSE, CommandKind.RESUME)
 LOCKS = (CommandKind.LOCK, CommandKind.UNLOCK)
@@ -117,7 +119,6 @@ class Control:
         True when the state changed. Halted or reducing, no order that adds risk stays open.
         """
         await self._finish_breaker()
-        await self._adopt_locks()
         before, risk = self._row, self._writer.state.risk
         row = self._store.halt()
         if row in self._braked.values():
@@ -125,13 +126,29 @@ class Control:
         began, self._began = self._began, True
         if row.state is risk.trading:
             self._row = row
+            if began and row.version > before.version and row.state is TradingState.ACTIVE:
+                await self._take_over(
+                    row, risk
+                )  # somebody resumed a desk that trades: they looked at its holds
         elif RANK[row.state] > RANK[risk.trading] and not _resumed(row, before, risk, began=began):
-            self._row = self._store.set_halt(risk.trading, risk.by, risk.why, self._clock.now())
+            try:
+                self._row = self._store.set_halt(
+                    risk.trading, risk.by, risk.why, self._clock.now(), after=row.version
+                )
+            except Refused:
+                return False  # somebody changed it meanwhile, and theirs is looked at in the next round
         else:
             self._row = row
             await self._take_over(row, risk)
         state = self._writer.state.risk
         await self._after_switch(state.trading, state.why)
+        try:  # after the halt, and never in the way of stops and exits: the last look reads the rows itself
+            await self._adopt_locks()
+            await self._hold_locked()
+        except Fenced:
+            raise
+        except StoreFailed as error:
+            log.warning("locks are looked at again in the next round: %s", error)
         return state.trading is not risk.trading
 
     async def _take_over(self, row: HaltRow, risk: RiskState) -> None:
@@ -141,7 +158,7 @@ class Control:
         key = f"halt-{row.version}-{self._writer.sequence}"
         command = Command(kind, by=row.by, source="store", key=key, reason=row.reason)
         flatten = risk.flatten and kind is CommandKind.KILL
-        changed = self._switched(risk, row.state, command, flatten=flatten)
+        changed = _looked_at(self._switched(risk, row.state, command, flatten=flatten), command)
         await self._record(command, True, f"the desk is {row.state}", changed)
         if kind is CommandKind.RESUME:
             self._accept_account(row.by)
@@ -156,8 +173,8 @@ class Control:
         rows = {row.name: row for row in self._store.locks()}
         for row in rows.values():
             if row.version > self._locks.get(row.name, 0):
-                self._locks[row.name] = row.version
                 await self._take_over_lock(row)
+                self._locks[row.name] = row.version  # not before: one that was not taken over is still news
         for name, lock in self._writer.state.risk.locks.items():
             known = rows.get(name)
             if known is None or not known.locked:
@@ -177,8 +194,11 @@ class Control:
         lock = Lock(row.since, row.by, row.reason) if row.locked else None
         changed = with_lock(self._writer.state.risk, row.name, lock)
         await self._record(command, True, _locked_text(command), changed)
-        if row.locked:
-            await self._orders.cancel_risk(f"{row.name} is locked: {row.reason}", row.name)
+
+    async def _hold_locked(self) -> None:
+        """No entry stays open where something is locked: asked each round, for a cancel may have had no answer."""
+        for name, lock in self._writer.state.risk.locks.items():
+            await self._orders.cancel_risk(f"{name} is locked: {lock.why}", name)
 
     async def _finish_breaker(self) -> None:
         """After a crash between the decision that tripped it and the halt row."""
@@ -197,8 +217,7 @@ class Control:
             risk.flatten and command.kind is not CommandKind.RESUME
         )
         changed = self._switched(risk, state, command, flatten=flatten)
-        if command.kind is CommandKind.RESUME and CHANGE in changed.holds:
-            changed = replace(changed, holds={k: v for k, v in changed.holds.items() if k != CHANGE})
+        changed = _looked_at(changed, command)
         try:
             record = await self._record(command, True, SAID[command.kind, state], changed)
         except StoreFailed:
@@ -393,6 +412,15 @@ SAID = {
     ): "reducing: positions may be closed, none opened; /resume again to trade",
     (CommandKind.RESUME, TradingState.ACTIVE): "active: the desk trades again; losses count from here",
 }
+
+
+def _looked_at(risk: RiskState, command: Command) -> RiskState:
+    """Whoever lets the desk trade again has looked at what is new since the last start."""
+    if command.kind is not CommandKind.RESUME or risk.trading is not TradingState.ACTIVE:
+        return risk
+    if CHANGE not in risk.holds:
+        return risk
+    return replace(risk, holds={name: why for name, why in risk.holds.items() if name != CHANGE})
 
 
 def _locked_text(command: Command) -> str:

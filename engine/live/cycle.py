@@ -47,9 +47,10 @@ async def run_moment(bars: Sequence[Bar], parts: Parts) -> tuple[CycleRecord, ..
     tripped = incident_of(writer.state.risk)
     if tripped is not None and before is not TradingState.HALTED:
         await announce(tripped, writer, parts.store, parts.orders)
-    for record in records:
-        if record.result.orders:
-            await parts.orders.submit(record.result.orders)
+    acting = [record.result.orders for record in records if record.result.orders]
+    for orders in sorted(acting, key=lambda orders: not orders[0].reduce_only):  # exits before entries
+        await parts.orders.submit(orders)
+        await parts.tender.tend()  # its stop does not wait for the entries after it
     await parts.tender.tend()
     return records
 

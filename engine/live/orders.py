@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -28,6 +28,8 @@ MARGIN_S = 0.5
 """The lease must be ours for so long from now: what is signed within it and comes late is refused by the venue."""
 REMEMBERED = 10_000
 """Entries of which it is known that they have left."""
+AGAIN = timedelta(minutes=1)
+"""Cancels of one order within that count as one request."""
 PLACES = 20
 """So often within a second a waiting entry looks whether it may go."""
 ORDER_CHECK = "order check"
@@ -62,6 +64,7 @@ class OrderManager:
         self._elsewhere = venue.traits.absent_after_s > 0  # what is part of this process cannot be flooded
         earlier = sent_lately(journal, clock) if self._elsewhere else []
         self._left: deque[datetime] = deque(earlier, settings.risk.max_requests_per_day)
+        self._ended: dict[str, datetime] = {}
         self._entered: deque[str] = deque(maxlen=REMEMBERED)
 
     def check(self) -> None:
@@ -85,7 +88,7 @@ class OrderManager:
                 continue
             if lost is not None:
                 answer = Submission(OrderStatus.EXPIRED, f"its entry was {lost.status}: {lost.reason}")
-            elif why := await self._off_the_mark(request):
+            elif why := await self._in_its_time(request):
                 answer = Submission(OrderStatus.EXPIRED, why)
             else:
                 answer = await self._send(request)
@@ -134,7 +137,13 @@ class OrderManager:
 
     async def end(self, request: OrderRequest) -> Submission:
         """Ask for an order's end and write nothing down: one that the books do not know, or while they cannot."""
-        self._left.append(self._clock.now())
+        now = self._clock.now()
+        if (
+            now - self._ended.get(request.client_id, now - LONGEST) >= AGAIN
+        ):  # one that is stuck is asked each round
+            self._left.append(now)
+            self._ended = {name: at for name, at in self._ended.items() if now - at < AGAIN}
+            self._ended[request.client_id] = now
         return await self._asked(self._venue.cancel(request))
 
     async def cancel(self, request: OrderRequest, why: str) -> bool:
@@ -191,8 +200,6 @@ class OrderManager:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.venue.answer_s):
                 await self._venue.prepare(request)
-        if not request.reduce_only:
-            await self._at_a_pace()
         refusal = self._may_not_leave(request)
         if refusal:
             return Submission(OrderStatus.EXPIRED, refusal)
@@ -233,12 +240,19 @@ class OrderManager:
         except (VenueDown, TimeoutError):
             return None
 
-    async def _at_a_pace(self) -> None:
-        """Wait for a place among the requests of this second; what is too much for longer is refused at the door."""
+    async def _in_its_time(self, request: OrderRequest) -> str:
+        """Wait for a place among the requests of this second; then why the price there is not the one it is for.
+
+        What is too much for longer than a second is refused at the door, like what a halt keeps back.
+        """
+        if request.reduce_only:
+            return ""
         for _ in range(PLACES):
-            if not self._too_fast().endswith("(risk.max_requests_per_second)"):
-                return
+            hurried = self._too_fast().endswith("(risk.max_requests_per_second)")
+            if not hurried or self._store.halt().state is not TradingState.ACTIVE:
+                break
             await asyncio.sleep(1 / PLACES)
+        return await self._off_the_mark(request)
 
     def _too_fast(self) -> str:
         if not self._elsewhere:

@@ -95,11 +95,14 @@ def settle(state: DeskState, fill: Fill) -> tuple[FillRecord, TradeRecord | None
 def count_trade(risk: RiskState, trade: TradeRecord) -> RiskState:
     """Losing streaks and cool-downs are counted from closed trades."""
     lost = trade.net < 0
+    kept = {name: moment for name, moment in risk.last_losses.items() if name != trade.instrument}
+    if trade.net > 0 and risk.last_bar_loss is not None and trade.opened_at > risk.last_bar_loss:
+        risk = replace(risk, last_bar_loss=None, bar_loss_streak=0)
     return replace(
         risk,
         losses_in_a_row=risk.losses_in_a_row + 1 if lost else 0,
         last_loss=trade.closed_at if lost else risk.last_loss,
-        last_bar_loss=risk.last_bar_loss if lost else None,
+        last_losses=kept | {trade.instrument: trade.closed_at} if lost else kept,
         last_exit=risk.last_exit | {trade.instrument: trade.closed_at},
     )
 

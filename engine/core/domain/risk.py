@@ -149,7 +149,11 @@ class RiskState(msgspec.Struct, frozen=True, gc=False):
     bar_losses: int = 0
     """Bars of the day that lost more than `risk.max_bar_loss`."""
     last_bar_loss: datetime | None = None
-    """The newest of them; forgotten once a trade has won after it."""
+    """The newest of them; forgotten once a trade that began after it has won."""
+    bar_loss_streak: int = 0
+    """How many there were until that."""
+    last_losses: dict[str, datetime] = {}
+    """When the newest trade of an instrument closed, where it lost."""
 
     def against(self, instrument: str) -> list[str]:
         """The holds that stand against an entry in `instrument`, in words.

@@ -101,7 +101,7 @@ def daily_checks(case: Case) -> tuple[Check, ...]:
             "bar loss",
             TIER,
             bars_between(risk.last_bar_loss, case.as_of, case.settings.desk.timeframe),
-            pause(max(risk.bar_losses, 1) - 1, limits) if risk.last_bar_loss else 0,
+            pause(risk.bar_loss_streak - 1, limits),
             "bars",
             "risk.max_bar_loss",
         ),
@@ -138,4 +138,9 @@ def count_bar_loss(
     last = float(before.last_equity)
     if last <= 0 or (last - equity) / last <= limits.max_bar_loss:
         return risk  # what is not a number is not within any limit
-    return replace(risk, bar_losses=risk.bar_losses + 1, last_bar_loss=at)
+    return replace(
+        risk,
+        bar_losses=risk.bar_losses + 1,
+        bar_loss_streak=risk.bar_loss_streak + 1,
+        last_bar_loss=at,
+    )

@@ -64,6 +64,7 @@ def switched(
             day_equity=equity,
             losses_in_a_row=0,
             bar_losses=0,
+            bar_loss_streak=0,
             last_bar_loss=None,
         )
     return changed

@@ -35,12 +35,11 @@ def tightened(profile: RiskSettings, limits: dict[str, float], name: str, value:
             f"risk.{name} cannot be {value:g}, {side} the profile's {allowed:g}:"
             " to allow more, change the profile and restart"
         )
-    changed = limits | {name: value}
     try:
-        within(profile, changed)
+        msgspec.convert(asdict(profile) | {name: _whole(value)}, RiskSettings)
     except msgspec.ValidationError as error:
         raise BadQuestion(f"risk.{name} cannot be {value:g}: {error}") from None
-    return changed
+    return limits | {name: value}
 
 
 def allows_more(name: str, value: float, than: float) -> bool:
@@ -53,8 +52,20 @@ def allows_more(name: str, value: float, than: float) -> bool:
 
 
 def within(profile: RiskSettings, limits: dict[str, float]) -> RiskSettings:
-    """The profile's limits with those that were tightened. msgspec.ValidationError when they are none."""
+    """The profile's limits, each the tighter of it and what was tightened. Whatever `limits` hold, there is an answer:
+
+    a decision that raised because of them could close nothing either. What is no limit any more is left out, and the
+    day's loss stays within its own halt.
+    """
     if not limits:
         return profile
-    plain = {name: int(value) if value == int(value) else value for name, value in limits.items()}
-    return msgspec.convert(asdict(profile) | plain, RiskSettings)
+    kept = asdict(profile)
+    for name, value in limits.items():
+        if name in NAMES and math.isfinite(value) and allows_more(name, float(kept[name]), value):
+            kept[name] = _whole(value)
+    kept["max_daily_loss"] = min(kept["max_daily_loss"], kept["halt_daily_loss"])
+    return RiskSettings(**kept)
+
+
+def _whole(value: float) -> float:
+    return int(value) if value == int(value) else value

@@ -61,7 +61,7 @@ def _day(risk: RiskState, settings: Settings, equity: float, at: datetime) -> tu
     limits, timeframe = settings.risk, settings.desk.timeframe
     loss = day_loss(risk, equity)
     over = risk.losses_in_a_row - limits.max_consecutive_losses
-    waits = pause(max(risk.bar_losses, 1) - 1, limits) if risk.last_bar_loss else 0
+    waits = pause(risk.bar_loss_streak - 1, limits)
     return (
         at_most("daily loss", DAILY, loss, limits.max_daily_loss, WHOLE, "risk.max_daily_loss"),
         at_most("daily loss", DAILY, loss, limits.halt_daily_loss, WHOLE, "risk.halt_daily_loss"),

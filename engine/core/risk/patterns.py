@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from configs.schema.desk import TIMEFRAME_MS
 from configs.schema.settings import Settings
 from engine.core.domain.order import Side
-from engine.core.domain.risk import Approved, Check, Entry, Lock, RiskState, at_most
+from engine.core.domain.risk import Approved, Check, Entry, Lock, Review, RiskState, at_most
 from engine.core.risk.case import COUNT, Case
 
 TIER = "position"
 AT_ONCE = "entries at once"
-"""The check that locks what it refuses."""
+PACE = {AT_ONCE, "entries in instrument", "daily entries"}
+"""What refuses an entry for nothing but those before it."""
 MANUAL, VENUE = "manual", "venue"
 """The locks on what persons enter, and on whatever goes to the venue."""
 BREAKER = "breaker"
@@ -80,6 +81,12 @@ def count_entry(
     return replace(risk, recent=(*_since(risk.recent, at - max(_DAY, window)), entry)[-MOST:])
 
 
+def too_often(verdict: Review) -> bool:
+    """Whether an entry was refused for coming too soon after others, and for nothing else."""
+    failed = {check.name for check in verdict.checks if not check.passed}
+    return AT_ONCE in failed and failed <= PACE
+
+
 def locked(case: Case) -> RiskState:
     """The state after a desk that enters too often in one place was refused: locked there, for a person to look at."""
     limits, name = case.settings.risk, MANUAL if case.by_person else case.observation.instrument
@@ -122,9 +129,9 @@ def _flips(case: Case, entries: Sequence[Entry]) -> int:
 
 def _doubling(case: Case, entries: Sequence[Entry]) -> float:
     """This entry's worth as a multiple of the one before it, where that one lost; 0 where it did not."""
-    name = case.observation.instrument
-    lost = case.risk.last_loss is not None and case.risk.last_exit.get(name) == case.risk.last_loss
-    if not lost or not entries:
+    lost = case.risk.last_losses.get(case.observation.instrument)
+    own = [entry for entry in entries if lost is not None and entry.at <= lost]
+    if not own:
         return 0.0
-    before = entries[-1].quantity * entries[-1].price
+    before = own[-1].quantity * own[-1].price
     return float(case.quantity * case.observation.bar.close / before) if before > 0 else 0.0

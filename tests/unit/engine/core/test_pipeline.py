@@ -151,7 +151,7 @@ def test_below_the_gate_there_is_no_signal_but_every_check_is_there() -> None:
         ({"risk": halted()}, "trading state"),
         ({"risk": replace(QUIET, last_exit={"SP500": CLOSE})}, "cool-down"),
         ({"risk": replace(QUIET, losses_in_a_row=9, last_loss=CLOSE)}, "losing streak"),
-        ({"risk": replace(QUIET, last_bar_loss=CLOSE)}, "bar loss"),
+        ({"risk": replace(QUIET, last_bar_loss=CLOSE, bar_loss_streak=1)}, "bar loss"),
         ({"risk": replace(QUIET, locks={"SP500": Lock(CLOSE, "ana", "news")})}, "locks"),
         ({"risk": replace(QUIET, limits={"max_daily_entries": 0})}, "daily entries"),
         ({"features": features(atr_pct=0.0)}, "stop distance"),
@@ -411,3 +411,15 @@ def test_a_bar_that_lost_too_much_trips_a_breaker_that_halts_at_the_third_time()
 
     assert (once.bar_losses, once.last_bar_loss, once.trading) == (1, CLOSE, TradingState.ACTIVE)
     assert (thrice.bar_losses, thrice.trading, thrice.flatten) == (3, TradingState.HALTED, True)
+
+
+def test_with_the_shipped_limits_too_one_entry_too_many_locks_the_instrument() -> None:
+    """The limit of the day refuses first, and for the same reason."""
+    (entry,) = decide(inputs()).risk.recent
+    often = replace(QUIET, recent=(replace(entry, at=CLOSE - timedelta(minutes=1)),) * 3)
+
+    full = decide(inputs(risk=replace(often, instrument_entries={"SP500": 3})))
+    held_back = decide(inputs(risk=replace(often, holds={"venue": "silent"})))
+
+    assert (full.refused_by, list(full.risk.locks)) == ("entries in instrument", ["SP500"])
+    assert list(held_back.risk.locks) == [], "something else stood in its way"

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from configs.schema.desk import DeskSettings
 from configs.schema.risk import RiskSettings
 from configs.schema.settings import Settings, settings_hash
 from engine.core.domain.records import CycleRecord, StartRecord, plain
 from engine.core.pipeline import decide
-from engine.live.change import change, widened
+from engine.live.change import Change, change, widened
 from tests.builders import settings, start_record
 from tests.core_builders import inputs
 
@@ -26,6 +27,10 @@ def started(chosen: Settings = SETTINGS, code: str = "1.0", **changed: Any) -> S
     )
 
 
+def told(before: StartRecord, now: StartRecord, cycles: list[CycleRecord]) -> Change | None:
+    return change(before, now, cycles, {before.settings_hash: before})
+
+
 def decided(**changed: Any) -> CycleRecord:
     """A decision of the code that runs now."""
     asked = inputs(SETTINGS)
@@ -33,11 +38,11 @@ def decided(**changed: Any) -> CycleRecord:
 
 
 def test_a_start_with_all_as_before_changes_nothing() -> None:
-    assert change(started(), started(id="s-later"), [decided()]) is None
+    assert told(started(), started(id="s-later"), [decided()]) is None
 
 
 def test_new_code_that_decides_as_before_may_trade() -> None:
-    found = change(started(), started(code="1.1"), [decided(), decided()])
+    found = told(started(), started(code="1.1"), [decided(), decided()])
 
     assert found is not None
     assert found.text.endswith("code; of 2 decisions taken again 0 came out otherwise")
@@ -48,33 +53,48 @@ def test_new_code_that_decides_otherwise_waits_for_a_person() -> None:
     other = decided()
     other = replace(other, result=replace(other.result, orders=()))
 
-    found = change(started(), started(code="1.1"), [decided(), other])
+    found = told(started(), started(code="1.1"), [decided(), other])
 
     assert found is not None
-    assert found.for_a_person == f"1 of 2 decisions come out otherwise now, the first {other.id}"
+    assert found.for_a_person == f"1 of 2 decisions come out otherwise now: {other.id} comes out otherwise"
 
 
 def test_a_check_that_is_new_and_changes_no_order_needs_nobodys_look() -> None:
     before = decided()
     fewer = replace(before.result.review, checks=before.result.review.checks[1:])
 
-    found = change(
+    found = told(
         started(), started(code="1.1"), [replace(before, result=replace(before.result, review=fewer))]
     )
 
     assert found is not None and found.for_a_person == ""
 
 
-def test_decisions_of_other_settings_are_not_taken_again() -> None:
-    found = change(started(), started(code="1.1"), [decided(settings_hash="another")])
+def test_each_decision_is_taken_again_with_its_own_settings() -> None:
+    """Also where the newest start was made with others: two restarts do not hide what is new."""
+    between = started(settings(desk=DeskSettings(seed=8, instruments=SETTINGS.desk.instruments)))
+    made_with = {start.settings_hash: start for start in (started(), between)}
+    other = decided()
+    other = replace(other, result=replace(other.result, orders=()))
 
-    assert found is not None and "of 0 decisions" in found.text
+    found = change(between, started(code="1.1"), [other], made_with)
+
+    assert found is not None and found.for_a_person.startswith("1 of 1 decisions come out otherwise")
+
+
+def test_what_cannot_be_taken_again_is_not_the_same() -> None:
+    lost = decided(settings_hash="another")
+    impossible = replace(decided(), observation=replace(decided().observation, features={"vol_cc_60": 0.01}))
+
+    found = told(started(), started(code="1.1"), [lost, impossible])
+
+    assert found is not None and found.for_a_person.startswith("2 of 2 decisions come out otherwise")
 
 
 def test_settings_that_this_code_does_not_know_wait_for_a_person() -> None:
     old = replace(started(), values={"desk": {}, "turbo": True})
 
-    found = change(old, started(code="1.1"), [decided()])
+    found = told(old, started(code="1.1"), [decided()])
 
     assert found is not None
     assert found.for_a_person.startswith("what ran before cannot be compared: ")
@@ -100,7 +120,7 @@ def test_a_limit_that_is_five_times_as_wide_is_told(
 def test_a_much_wider_limit_waits_for_a_person() -> None:
     wide = settings(risk=RiskSettings(max_trade_risk=0.2))
 
-    found = change(started(), started(wide), [])
+    found = told(started(), started(wide), [])
 
     assert found is not None
     assert found.for_a_person == "much wider limits: risk.max_trade_risk from 0.02 to 0.2"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from msgspec.structs import replace
@@ -30,7 +30,7 @@ from engine.live.control import Control
 from engine.live.desk import LiveDesk
 from engine.live.orders import OrderManager
 from engine.live.writer import Writer
-from engine.ports import HaltRow, StoredRecord
+from engine.ports import HaltRow, LockRow, StoredRecord
 from engine.store.state import SqlStateStore
 from engine.venues.paper import PaperVenue
 from tests import builders
@@ -839,5 +839,79 @@ async def test_cancels_count_and_a_restart_does_not_forget_what_left(room: Room)
     room.start(DeskState(portfolio=portfolio(orders=(Order(third, OrderStatus.INTENT),))))
     fresh = OrderManager(room.writer, room.journal, Elsewhere(late), room.store, room.clock, late)
     await fresh.end(first)
-    await fresh.end(first)
+    await fresh.end(first)  # asked again at once: one that is stuck is one
+    await fresh.end(second)
     assert (await fresh.submit([third])).startswith("2 requests to the venue within a")
+
+
+# --- what an attacker tried ------------------------------------------------------------------------
+
+
+async def test_a_lock_that_could_not_be_written_down_is_taken_over_later(room: Room) -> None:
+    room.elsewhere.set_lock("trend", True, "ops", "news", CLOSE)
+    room.journal.full = True
+    await room.control.adopt_row()
+    assert room.writer.state.risk.locks == {}
+
+    room.journal.full = False
+    await room.control.adopt_row()
+
+    assert list(room.writer.state.risk.locks) == ["trend"]
+
+
+async def test_an_entry_whose_cancel_had_no_answer_is_cancelled_in_the_next_round(room: Room) -> None:
+    class Deaf(PaperVenue):
+        deaf = True
+
+        async def cancel(self, order: OrderRequest) -> Submission:
+            return Submission(OrderStatus.UNKNOWN) if self.deaf else await super().cancel(order)
+
+    venue = Deaf(settings())
+    venue.restore(room.writer.state)
+    room.venue = venue
+    room.start(room.writer.state)
+    await room.desk.submit(about(CommandKind.LOCK, "venue"))
+    assert await venue.lookup(ENTRY) is not None
+
+    venue.deaf = False
+    await room.control.adopt_row()
+
+    assert await venue.lookup(ENTRY) is None
+
+
+async def test_locks_that_cannot_be_read_stand_in_no_halts_way(room: Room) -> None:
+    def unreadable() -> tuple[LockRow, ...]:
+        raise StoreFailed("the table is gone")
+
+    room.store.locks = unreadable  # type: ignore[method-assign]
+    room.elsewhere.set_halt(HALTED, "ops", "now", CLOSE)
+
+    assert await room.control.adopt_row()
+    assert room.state is HALTED
+
+
+async def test_a_kill_that_comes_while_the_desk_writes_its_own_row_stands(room: Room) -> None:
+    held_back = RiskState(trading=REDUCING, since=CLOSE, by="overfill", why="sold too much")
+    room.start(DeskState(portfolio=portfolio(), risk=held_back))
+    write = room.store.set_halt
+
+    def late(*said: Any, **how: Any) -> HaltRow:
+        room.elsewhere.set_halt(HALTED, "ops", "now", CLOSE)
+        return write(*said, **how)
+
+    room.store.set_halt = late  # type: ignore[method-assign]
+    await room.control.adopt_row()
+    room.store.set_halt = write  # type: ignore[method-assign]
+    await room.control.adopt_row()
+
+    assert (room.state, room.elsewhere.halt().by) == (HALTED, "ops")
+
+
+async def test_a_resume_at_another_console_says_that_what_is_new_was_looked_at(room: Room) -> None:
+    room.start(DeskState(portfolio=portfolio(), risk=RiskState(holds={"change": "wider", "venue": "silent"})))
+    await room.control.adopt_row()
+    room.elsewhere.set_halt(ACTIVE, "ops", "as meant", CLOSE)
+
+    await room.control.adopt_row()
+
+    assert list(room.writer.state.risk.holds) == ["venue"]

@@ -119,7 +119,7 @@ async def test_periodic_work_is_done_again_until_it_raises() -> None:
 
 async def test_every_piece_of_the_keepers_work_is_under_supervision(desk: Life) -> None:
     assert set(desk.engine.keeper.tasks()) == {
-        *("tend", "data", "lag", "inbox", "begin", "reconcile", "accept", "clock")
+        *("tend", "data", "lag", "inbox", "hurry", "begin", "reconcile", "accept", "clock")
     }
 
 

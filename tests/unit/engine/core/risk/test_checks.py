@@ -120,9 +120,7 @@ def turning(*sides: Side) -> RiskState:
 
 
 def lost_with(quantity: str) -> RiskState:
-    return replace(
-        entered((2 * DAY, quantity, "100", Side.BUY)), last_loss=CLOSE - DAY, last_exit={"SP500": CLOSE - DAY}
-    )
+    return replace(entered((2 * DAY, quantity, "100", Side.BUY)), last_losses={"SP500": CLOSE - DAY})
 
 
 def seen(**changed: Any) -> Any:
@@ -204,7 +202,7 @@ TABLE: dict[str, tuple[Callable[[Any], Case], Any, Any, Any]] = {
         5,
         4,
     ),
-    "bar loss": (lambda v: wish(risk=quiet(bar_losses=0, last_bar_loss=CLOSE - v * DAY)), 6, 5, 4),
+    "bar loss": (lambda v: wish(risk=quiet(bar_loss_streak=1, last_bar_loss=CLOSE - v * DAY)), 6, 5, 4),
     "half open": (
         lambda v: wish(risk=quiet(losses_in_a_row=6), portfolio=held(*[1] * v)),
         0,
@@ -441,11 +439,17 @@ def test_selling_into_a_rise_is_a_ladder_too() -> None:
 
 
 def test_a_size_is_compared_with_the_one_that_lost_and_with_no_other() -> None:
-    won = replace(lost_with("1"), last_loss=CLOSE - 5 * DAY)
+    won = replace(lost_with("1"), last_losses={})
+    elsewhere = replace(lost_with("1"), last_loss=CLOSE, last_losses={"DAX": CLOSE, "SP500": CLOSE - DAY})
+    never_filled = replace(
+        lost_with("5"), recent=(*lost_with("5").recent, *entered((DAY / 2, "9", "100", Side.BUY)).recent)
+    )
     long_ago = replace(lost_with("1"), recent=())
     for_nothing = replace(lost_with("0"))
 
     assert asked(wish(risk=won))["size after a loss"].value == 0
+    assert asked(wish(risk=elsewhere))["size after a loss"].value == 10
+    assert asked(wish(risk=never_filled))["size after a loss"].value == 2
     assert asked(wish(risk=long_ago))["size after a loss"].value == 0
     assert asked(wish(risk=for_nothing))["size after a loss"].value == 0
 

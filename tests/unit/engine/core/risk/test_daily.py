@@ -6,10 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from configs.schema.risk import RiskSettings
+from engine.core.accounting.fold import count_trade
 from engine.core.domain.order import Side
 from engine.core.domain.risk import Approved, RiskState
 from engine.core.risk.daily import count_bar_loss, count_decision, day_loss, day_of, open_day
-from tests.builders import CLOSE, DAY
+from tests.builders import CLOSE, DAY, trade_record
 from tests.core_builders import QUIET
 
 MIDNIGHT = datetime(2008, 10, 16, tzinfo=UTC)
@@ -118,3 +119,19 @@ def test_a_new_day_counts_bars_anew_and_keeps_the_pause() -> None:
     opened = open_day(replace(QUIET, bar_losses=2, last_bar_loss=CLOSE), CLOSE + DAY, Decimal(97_000))
 
     assert (opened.bar_losses, opened.last_bar_loss) == (0, CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("opened", "net", "over"),
+    [(1, "1", True), (1, "0", False), (1, "-1", False), (-1, "1", False), (0, "1", False)],
+)
+def test_the_pause_after_a_bad_bar_ends_with_a_trade_that_began_after_it_and_won(
+    opened: int, net: str, over: bool
+) -> None:
+    paused = replace(QUIET, last_bar_loss=CLOSE, bar_loss_streak=2)
+    trade = trade_record(opened_at=CLOSE + opened * DAY, closed_at=CLOSE + 3 * DAY, net=Decimal(net))
+
+    after = count_trade(paused, trade)
+
+    assert (after.last_bar_loss, after.bar_loss_streak) == ((None, 0) if over else (CLOSE, 2))
+    assert after.last_losses == ({trade.instrument: trade.closed_at} if Decimal(net) < 0 else {})

@@ -57,3 +57,14 @@ def test_an_unknown_limit_is_refused_with_those_that_there_are() -> None:
 
 def test_counts_stay_counts() -> None:
     assert within(PROFILE, {"max_positions": 3.0}).max_positions == 3
+
+
+def test_whatever_was_stored_there_are_limits_and_never_wider_ones_than_the_profile() -> None:
+    """Three wishes that were each allowed, a profile that changed since, a limit that is gone, and nonsense."""
+    crossed = within(PROFILE, {"halt_daily_loss": 0.015})
+    later = RiskSettings(max_order_value=0.02)
+
+    assert (crossed.max_daily_loss, crossed.halt_daily_loss) == (0.015, 0.015)
+    assert within(later, {"max_order_value": 0.2}) == later
+    assert within(PROFILE, {"renamed": 1.0, "max_gross": math.nan}) == PROFILE
+    assert within(PROFILE, {"loss_pause_bars": 3.0}) == PROFILE

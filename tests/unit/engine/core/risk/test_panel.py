@@ -69,6 +69,7 @@ def test_pauses_holds_and_locks_are_told() -> None:
         losses_in_a_row=6,
         last_loss=CLOSE - DAY,
         last_bar_loss=CLOSE - 2 * DAY,
+        bar_loss_streak=1,
     )
 
     assert told["trading state"] == (1, 2)
