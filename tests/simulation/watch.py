@@ -144,7 +144,10 @@ class Watch:
             since = self._bare.setdefault(name, world.now)
             allowed = FLAT_CALM_S if halted else BARE_CALM_S
             calm = min(world.now - since, world.now - world.safety_s)
-            if world.now - since > (FLAT_S if halted else BARE_S) or calm > allowed:
+            # Somebody sold what is the desk's: until the account is explained it says so by a hold, and cannot know
+            # how much is left to protect. It may take as long again.
+            again = 2 if "account" in self._holds and not halted else 1
+            if world.now - since > again * (FLAT_S if halted else BARE_S) or calm > again * allowed:
                 what = "is held after a flatten" if halted else "is not protected"
                 world.report(
                     "I6" if halted else "I14", f"{bare} {name} {what}, for {world.now - since:.0f} s"
