@@ -159,6 +159,26 @@ class Tender:
             await self._writer.write([IncidentRecord(key, at, "executed but not told", text, details, None)])
         await self._holds.set(UNTOLD, text)
 
+    async def _there(self) -> dict[str, Decimal]:
+        """What the account shows, by instrument, where the venue has just refused to sell as much as the books hold."""
+        refused = [
+            position.instrument
+            for position in self._writer.state.portfolio.positions
+            if any(self._tried.get(_kind(position.instrument, type_), (0, 0.0))[0] for type_ in OrderType)
+        ]
+        balances = await self._balances() if refused else None
+        if balances is None:
+            return {}
+        return {name: balances.get(base_of(name), Decimal(0)) for name in refused}
+
+    async def _balances(self) -> Mapping[str, Decimal] | None:
+        """As the venue shows them now; None when it does not."""
+        try:
+            async with asyncio.timeout(self._settings.venue.answer_s):
+                return await self._venue.balances()
+        except (VenueDown, TimeoutError):
+            return None
+
     async def _doubtful(self) -> frozenset[str]:
         """Orders that only reduce, of which there is no trace, where the account holds nothing but ours to sell.
 
@@ -172,12 +192,8 @@ class Tender:
             and order.request.reduce_only
             and now - self._missing.get(order.request.client_id, now) >= after
         ]
-        if not lost:
-            return frozenset()
-        try:
-            async with asyncio.timeout(self._settings.venue.answer_s):
-                balances = await self._venue.balances()
-        except (VenueDown, TimeoutError):
+        balances = await self._balances() if lost else None
+        if balances is None:
             return frozenset()
         return frozenset(each.client_id for each in lost if self._all_is_ours(each.instrument, balances))
 
@@ -207,7 +223,7 @@ class Tender:
                     )
             except (VenueDown, TimeoutError):
                 continue  # without a price nothing is closed for its price; all else goes on
-        doubtful = await self._doubtful()
+        doubtful, there = await self._doubtful(), await self._there()
         for _ in range(ROUNDS):
             state = self._writer.state
             steps = due(
@@ -217,6 +233,7 @@ class Tender:
                 prices,
                 doubtful,
                 self._clock.now(),
+                there,
             )
             taken = [await self._take(step) for step in steps if not self._paused(step)]
             if not any(taken):

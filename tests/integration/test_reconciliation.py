@@ -177,6 +177,27 @@ async def test_j1_a_person_who_sells_what_the_desk_holds_is_noticed_and_nothing_
     assert sum(Decimal(each["executedQty"]) for each in desk.sent(Side.SELL)) == 0
 
 
+async def test_j1_what_is_left_of_coins_that_somebody_moved_out_is_covered_and_sold_though_the_books_hold_more(
+    desk: Life,
+) -> None:
+    """No execution tells of it, and an order for all that is in the books is refused: no person is waited for.
+
+    Protection that was refused twice ends the position, as ever: with what there is.
+    """
+    await desk.buy()
+    desk.exchange.books.vanish(desk.stop().request.client_id, desk.exchange.now_ms())
+    desk.exchange.books.free["BTC"] -= Decimal("0.004")
+
+    await desk.tend_for(10)
+
+    taken = [(each["type"], each["origQty"], each["status"]) for each in desk.sent(Side.SELL)]
+    assert taken[1:] == [
+        ("STOP_LOSS", "0.00599000", "CANCELED"),
+        ("MARKET", "0.00599000", "FILLED"),
+    ]
+    assert desk.exchange.books.free["BTC"] + desk.exchange.books.locked["BTC"] == 0
+
+
 async def test_j1_an_order_by_hand_that_rests_is_told_once_and_left_alone(desk: Life) -> None:
     q = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.01", "price": "40000"}
     desk.exchange.books.place(q | {"newClientOrderId": "by-hand"}, desk.exchange.now_ms(), "outside")

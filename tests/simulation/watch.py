@@ -49,7 +49,6 @@ class Watch:
         self._written: set[str] = set()
         self._sent: set[str] = set()
         self._bare: dict[str, float] = {}
-        self._external: dict[str, Decimal] = {}
         self._dust: dict[str, Decimal] = {}
         self._trades_closed: list[TradeRecord] = []
         self._last: dict[str, OrderStatus] = {}
@@ -74,11 +73,6 @@ class Watch:
                 self._holds = record.risk.holds
             if record.name in NEVER_TRUE:
                 self._world.report("I3", f"{record.name}, which never was: {record.text}")
-        elif isinstance(record, AccountRecord):
-            for name in list(self._bare):  # from now on it is known how much is there to protect
-                if self._external.get(base_of(name), 0) < 0 <= record.external.get(base_of(name), 0):
-                    del self._bare[name]
-            self._external = record.external
         elif isinstance(record, OrderRecord):
             self._order(record)
         elif isinstance(record, FillRecord):
@@ -150,10 +144,7 @@ class Watch:
             since = self._bare.setdefault(name, world.now)
             allowed = FLAT_CALM_S if halted else BARE_CALM_S
             calm = min(world.now - since, world.now - world.safety_s)
-            # Somebody sold what is the desk's, and its newest look at the account says so. A stop for all that is in
-            # the books is refused then, until a person has said what is gone: it may take as long again.
-            again = 2 if self._external.get(base_of(name), 0) < 0 and not halted else 1
-            if world.now - since > again * (FLAT_S if halted else BARE_S) or calm > again * allowed:
+            if world.now - since > (FLAT_S if halted else BARE_S) or calm > allowed:
                 what = "is held after a flatten" if halted else "is not protected"
                 world.report(
                     "I6" if halted else "I14", f"{bare} {name} {what}, for {world.now - since:.0f} s"

@@ -62,6 +62,7 @@ class Scene(NamedTuple):
 
     `price` is what selling would bring (or buying back would cost), None when the venue would not say. `doubtful` are
     orders that only reduce and of which the venue shows no trace: they count neither as cover nor as on their way.
+    `there` is what the account shows of the asset, where the venue has refused to sell what the books say; else None.
     """
 
     instrument: Instrument
@@ -70,6 +71,7 @@ class Scene(NamedTuple):
     price: Decimal | None
     doubtful: frozenset[str]
     at: datetime
+    there: Decimal | None = None
 
     def mine(self) -> list[Order]:
         """The open orders of this instrument."""
@@ -83,11 +85,13 @@ def due(
     prices: Mapping[str, Decimal],
     doubtful: frozenset[str],
     at: datetime,
+    there: Mapping[str, Decimal] | None = None,
 ) -> list[Step]:
     """Every step that can be taken now; ask again once they are done."""
     steps: list[Step] = []
     for instrument in instruments:
-        scene = Scene(instrument, portfolio, risk, prices.get(instrument.name), doubtful, at)
+        price, shown = prices.get(instrument.name), (there or {}).get(instrument.name)
+        scene = Scene(instrument, portfolio, risk, price, doubtful, at, shown)
         position = portfolio.position(instrument.name)
         steps += _flat(scene) if position is None else _held(scene, position)
     return steps
@@ -113,6 +117,7 @@ def _held(scene: Scene, position: Position) -> list[Step]:
     sellable = _sellable(scene, position)
     if not _worth_an_order(scene, position, sellable):
         return _write_off(scene, mine, position)
+    sellable = _shown(scene, mine, position, sellable)
     if wanted:
         return _close(scene, mine, wanted[0], sellable)
     reason = _reason_to_leave(scene, position)
@@ -130,6 +135,20 @@ def _sellable(scene: Scene, position: Position) -> Decimal:
     beside = portfolio.external.get(base_of(name), Decimal(0)) + portfolio.dust.get(name, Decimal(0))
     taken = -beside if beside < 0 < position.quantity else Decimal(0)
     return max(whole_lots(scene.instrument, abs(position.quantity) - taken), Decimal(0))
+
+
+def _shown(scene: Scene, mine: list[Order], position: Position, sellable: Decimal) -> Decimal:
+    """No more than the account shows: coins that were moved out by nobody's order are in no book yet, and an order that
+    counts on them is refused as a whole.
+
+    Only where no order of ours could have sold: its fill may be on its way to the books, and what the account shows be
+    somebody else's. One that shows nothing at all proves as little.
+    """
+    sold = any(order.request.reduce_only and order.status is not OrderStatus.INTENT for order in mine)
+    if scene.there is None or position.quantity < 0 or sold:
+        return sellable
+    shown = whole_lots(scene.instrument, scene.there)
+    return min(sellable, shown) if shown > 0 else sellable
 
 
 def _worth_an_order(scene: Scene, position: Position, sellable: Decimal) -> bool:

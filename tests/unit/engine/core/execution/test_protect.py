@@ -47,10 +47,12 @@ def steps(
     *,
     risk: RiskState = RiskState(),
     doubtful: tuple[Order, ...] = (),
+    there: str | None = None,
 ) -> list[Step]:
     prices = {} if price is None else {INSTRUMENT: Decimal(price)}
     lost = frozenset(order.request.client_id for order in doubtful)
-    return due(held, risk, (BTC,), prices, lost, CLOSE)
+    shown = None if there is None else {INSTRUMENT: Decimal(there)}
+    return due(held, risk, (BTC,), prices, lost, CLOSE, shown)
 
 
 def told(found: list[Step]) -> list[tuple[str, str, str]]:
@@ -272,6 +274,44 @@ def test_what_somebody_else_sold_of_a_position_is_not_sold_again() -> None:
     half_sold = replace(portfolio(positions=(HELD,)), external={INSTRUMENT: Decimal("-1.2")})
 
     assert told(steps(half_sold)) == [("send", "s1", "0.8")]
+
+
+@pytest.mark.parametrize(
+    ("there", "quantity"), [("1.27", "1.2"), ("2", "2"), ("9", "2"), ("0.05", "2"), ("0", "2")]
+)
+def test_where_the_venue_refused_no_more_is_protected_than_the_account_shows(
+    there: str, quantity: str
+) -> None:
+    """What shows none of it proves nothing: a fill may be on its way to the books."""
+    assert told(steps(portfolio(positions=(HELD,)), there=there)) == [("send", "s1", quantity)]
+
+
+@pytest.mark.parametrize("status", [ACCEPTED, PARTIAL, UNKNOWN])
+def test_what_the_account_shows_may_be_somebody_elses_while_an_order_of_ours_may_have_sold(
+    status: OrderStatus,
+) -> None:
+    """Also one without a trace, and one that the venue has ended and whose execution it does not list yet."""
+    mine = resting("s", SELL, "1", STOP, "90", status=status)
+    held = portfolio(positions=(HELD,), orders=(mine,))
+
+    assert told(steps(held, doubtful=(mine,), there="0.5")) == [("send", "s1", "2")]
+    assert told(steps(held, there="0.5")) == [("send", "s1", "1")]
+
+
+def test_an_exit_takes_no_more_than_the_account_shows_either() -> None:
+    refused = replace(HELD, refusals=2)
+
+    assert told(steps(portfolio(positions=(refused,)), there="1.2")) == [("open", "x1", "1.2")]
+    assert told(steps(portfolio(positions=(HELD,), orders=(leave(),)), there="1.2")) == [("send", "x", "1.2")]
+
+
+def test_what_the_account_shows_writes_nothing_off_and_limits_no_buying_back() -> None:
+    short = position("-2", average_price="100", stop=Decimal(110), target=Decimal(80))
+
+    assert told(steps(portfolio(positions=(replace(HELD, attempts=9),)), there="0.05")) == [
+        ("send", "s10", "2")
+    ]
+    assert told(steps(portfolio(positions=(short,)), there="1")) == [("send", "s1", "2")]
 
 
 def test_what_was_sold_and_written_off_before_takes_nothing_from_a_new_position() -> None:
