@@ -123,6 +123,15 @@ def postgres_database(postgres_url: str) -> Iterator[str]:
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store in either database: what a store promises, it promises in both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/desk.db"
+    found: str = request.getfixturevalue("postgres_database")
+    return found
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What the suites measured: a test says it with `record_property("figure", ...)`, or as one of many that are
     to be added up with `record_property("sums", {...})`."""

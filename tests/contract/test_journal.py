@@ -3,7 +3,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,14 +79,6 @@ def trade(number: int, decision: str, order: str) -> TradeRecord:
         exit_order=order,
         attribution={},
     )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/journal.db"
-    found: str = request.getfixturevalue("postgres_database")
-    return found
 
 
 @pytest.fixture

@@ -23,14 +23,6 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 TTL_S = 0.8
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/desk.db"
-    found: str = request.getfixturevalue("postgres_database")
-    return found
-
-
 @pytest.fixture
 def where(url: str) -> Place:
     return place(url)

@@ -15,14 +15,6 @@ from engine.store.state import SqlStateStore
 NOW = datetime(2026, 11, 21, 12, 30, 15, 123456, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/desk.db"
-    found: str = request.getfixturevalue("postgres_database")
-    return found
-
-
 @pytest.fixture
 def store(url: str, tmp_path: Path) -> Iterator[SqlStateStore]:
     store = SqlStateStore(url, home=tmp_path)

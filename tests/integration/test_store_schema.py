@@ -26,14 +26,6 @@ from engine.store.tables import HaltTable, RecordRow
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/desk.db"
-    found: str = request.getfixturevalue("postgres_database")
-    return found
-
-
 @contextmanager
 def opened(url: str | Path) -> Iterator[Engine]:
     engine = sync_engine(url)
