@@ -148,7 +148,7 @@ class Control:
         except Fenced:
             raise
         except StoreFailed as error:
-            log.warning("locks are looked at again in the next round: %s", error)
+            log.info("locks are looked at again in the next round: %s", error)  # the outage tells of itself
         return state.trading is not risk.trading
 
     async def _take_over(self, row: HaltRow, risk: RiskState) -> None:

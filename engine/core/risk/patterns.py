@@ -128,7 +128,7 @@ def _flips(case: Case, entries: Sequence[Entry]) -> int:
 
 
 def _doubling(case: Case, entries: Sequence[Entry]) -> float:
-    """This entry's worth as a multiple of the one before it, where that one lost; 0 where it did not."""
+    """This entry's worth as a multiple of the newest that closed with a loss; 0 where the newest trade won."""
     lost = case.risk.last_losses.get(case.observation.instrument)
     own = [entry for entry in entries if lost is not None and entry.at <= lost]
     if not own:
