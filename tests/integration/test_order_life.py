@@ -734,6 +734,7 @@ async def test_d2_an_entry_beyond_its_own_stop_or_target_is_not_sent(desk: Life,
     execution = replace(desk.settings.execution, entry_collar=0.9)
     desk.settings = replace(desk.settings, execution=execution)
     await desk.restart()
+    await desk.say(CommandKind.RESUME)  # somebody has looked at what is new
     desk.exchange.set_price("BTCUSDT", price)
 
     told = await desk.buy("0.01")
