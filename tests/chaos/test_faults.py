@@ -204,7 +204,10 @@ def test_f1_a_full_disk_stops_orders_and_no_kill(desk: Desk) -> None:
     after = {order["clientOrderId"] for order in desk.exchange.pull("truth")["orders"]}
     entries = {name for name in after - before if name.endswith("e")}
     assert entries == set(), "an entry left without a durable intent"
-    assert "halted" in desk.whydesk("status")
+    if not desk.alive:  # an answer of the venue could not be written down: it ends, and hears no console
+        assert "an answer of the venue could not be written down" in desk.log.read_text()
+        desk.whydesk("kill", "the disk is full")
+    assert "halted" in desk.whydesk("status"), desk.log.read_text()[-2000:]
     if desk.alive:
         resource.prlimit(
             desk.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
