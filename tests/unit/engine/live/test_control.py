@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from configs.schema.risk import RiskSettings
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind
-from engine.core.domain.errors import BadQuestion, Refused, StoreFailed
+from engine.core.domain.errors import BadQuestion, Fenced, Refused, StoreFailed
 from engine.core.domain.order import Order, OrderRequest, OrderStatus, OrderType, Side, Submission
 from engine.core.domain.records import (
     CommandRecord,
@@ -915,3 +915,32 @@ async def test_a_resume_at_another_console_says_that_what_is_new_was_looked_at(r
     await room.control.adopt_row()
 
     assert list(room.writer.state.risk.holds) == ["venue"]
+
+
+async def test_who_was_taken_over_looks_at_no_locks_any_more(room: Room) -> None:
+    def taken_over() -> tuple[LockRow, ...]:
+        raise Fenced("another copy of desk has taken over")
+
+    room.store.locks = taken_over  # type: ignore[method-assign]
+
+    with pytest.raises(Fenced):
+        await room.control.adopt_row()
+
+
+async def test_an_entry_waits_for_its_place_within_the_second_and_no_halted_one_waits(room: Room) -> None:
+    entries = [order_request(cause=f"d-aaaaaaaa{n}-1") for n in range(6)]
+    orders = hurried(room, *entries)
+    for entry in entries[:4]:
+        assert await orders.submit([entry]) == ""
+
+    waiting = asyncio.create_task(orders.submit([entries[4]]))
+    await asyncio.sleep(0.12)
+    assert not waiting.done()
+    room.clock.move(DAY / 86_400)
+    assert await waiting == ""
+
+    for _ in range(4):
+        await orders.submit([order_request(cause="d-bbbbbbbbb-1", leg="x", side=Side.SELL)])
+    room.elsewhere.set_halt(HALTED, "ops", "now", CLOSE)
+    async with asyncio.timeout(0.5):
+        assert (await orders.submit([entries[5]])).startswith("the desk is halted")

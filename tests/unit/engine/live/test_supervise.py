@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.core.domain.errors import StoreFailed, VenueDown
 from engine.core.domain.events import Recorded
 from engine.core.domain.market import Bar
 from engine.core.domain.records import CycleRecord, IncidentRecord
+from engine.core.domain.risk import TradingState
 from engine.inference.predictor import NoPredictor
 from engine.live.supervise import LAG_EVERY_S, every, supervise
 from engine.store.state import SqlStateStore
@@ -307,3 +309,18 @@ async def test_f1_a_moment_that_could_not_be_written_is_let_pass_and_the_next_is
     decided = desk.written(CycleRecord)[before:]
     assert [record.at for record in decided] == [desk.clock.now()] * 2
     assert len(desk.told("journal")) == 1
+
+
+async def test_while_everything_is_being_closed_there_are_more_rounds(desk: Life) -> None:
+    await desk.buy()
+    await desk.engine.keeper.hurry()
+    assert desk.portfolio.positions, "there is no hurry"
+
+    state = desk.engine.writer.state
+    closing = replace(state.risk, trading=TradingState.HALTED, flatten=True)
+    desk.engine.writer.state = replace(state, risk=closing)
+    await desk.engine.keeper.hurry()
+    await desk.engine.keeper.hurry()
+
+    assert desk.portfolio.positions == ()
+    await desk.engine.keeper.hurry()
