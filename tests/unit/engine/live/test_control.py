@@ -934,7 +934,8 @@ async def test_an_entry_waits_for_its_place_within_the_second_and_no_halted_one_
         assert await orders.submit([entry]) == ""
 
     waiting = asyncio.create_task(orders.submit([entries[4]]))
-    await asyncio.sleep(0.12)
+    for _ in range(5):
+        await asyncio.sleep(0)
     assert not waiting.done()
     room.clock.move(DAY / 86_400)
     assert await waiting == ""
