@@ -945,3 +945,13 @@ async def test_an_entry_waits_for_its_place_within_the_second_and_no_halted_one_
     room.elsewhere.set_halt(HALTED, "ops", "now", CLOSE)
     async with asyncio.timeout(0.5):
         assert (await orders.submit([entries[5]])).startswith("the desk is halted")
+
+
+async def test_an_entry_that_finds_no_place_for_a_second_is_refused_at_the_door(room: Room) -> None:
+    entries = [order_request(cause=f"d-aaaaaaaa{n}-1") for n in range(5)]
+    orders = hurried(room, *entries)
+
+    said = [await orders.submit([entry]) for entry in entries]  # the desk's clock stands still meanwhile
+
+    assert said[:4] == [""] * 4
+    assert said[4].endswith("4 of 5 are for entries (risk.max_requests_per_second)")
