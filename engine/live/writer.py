@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import reduce
 
 from engine.core.accounting.fold import DeskState, apply
+from engine.core.domain.errors import Impossible
 from engine.core.domain.events import Recorded
 from engine.core.domain.records import Record
 from engine.live.bus import Bus
@@ -25,12 +27,28 @@ class Writer:
         self.sequence = sequence
 
     async def write(self, records: Sequence[Record]) -> None:
-        """All of them or none. StoreFailed leaves the state as it was."""
+        """All of them or none. StoreFailed and Impossible leave the journal and the state as they were."""
         if not records:
             return
         async with self._turn:
+            foreseen = self._foreseen(records)
+            fresh = []
             for stored in await self._journal.append(records):
                 if stored.sequence > self.sequence:
                     self.sequence = stored.sequence
-                    self.state = apply(self.state, stored.record)
-                    self._bus.publish(Recorded(stored.sequence, stored.record))
+                    fresh.append(stored)
+            if len(fresh) < len(records):  # the others are in the state already
+                foreseen = reduce(apply, (stored.record for stored in fresh), self.state)
+            self.state = foreseen
+            for stored in fresh:
+                self._bus.publish(Recorded(stored.sequence, stored.record))
+
+    def _foreseen(self, records: Sequence[Record]) -> DeskState:
+        """The state that they make, before they are durable: what cannot follow must not be what a start reads."""
+        try:
+            return reduce(apply, records, self.state)
+        except Impossible:
+            new = [record for record in records if self._journal.get(record.id) is None]
+            if len(new) == len(records):
+                raise
+            return reduce(apply, new, self.state)

@@ -111,16 +111,16 @@ def test_files_of_two_timeframes_are_bad_input(backtest: Any, daily: Path, tmp_p
 @pytest.mark.parametrize(
     ("file", "start", "stop", "stretch", "fall"),
     [
-        ("crypto/BTCUSDT_binance_spot_1h.parquet", "2020-02-01", "2020-04-01", "march-2020", 0.1),
-        ("crypto/BTCUSDT_binance_spot_1h.parquet", "2021-04-15", "2021-06-15", "may-2021", 0.04),
-        ("crypto/BTCUSDT_binance_spot_1h.parquet", "2022-10-15", "2022-12-15", "november-2022", 0.04),
-        ("perp/DOGEUSDT_binance_perp_5m.parquet", "2025-10-08", "2025-10-13", "october-2025", 0.1),
+        ("crypto/BTCUSDT_binance_spot_1h.parquet", "2020-02-01", "2020-04-01", "march-2020", 0.4),
+        ("crypto/BTCUSDT_binance_spot_1h.parquet", "2021-04-15", "2021-06-15", "may-2021", 0.16),
+        ("crypto/BTCUSDT_binance_spot_1h.parquet", "2022-10-15", "2022-12-15", "november-2022", 0.16),
+        ("perp/DOGEUSDT_binance_perp_5m.parquet", "2025-10-08", "2025-10-13", "october-2025", 0.4),
     ],
 )
 def test_recorded_days_are_told_as_they_were(
     backtest: Any, file: str, start: str, stop: str, stretch: str, fall: float
 ) -> None:
-    """A full desk whose venue is gone until the low loses what a quarter of its money would have lost then."""
+    """A full desk whose venue is gone until the low loses as much of what it holds as its price fell then."""
     if not (DATA / file).exists():
         pytest.skip(f"{file} is not at hand (WHYDESK_DATA)")
 
@@ -140,7 +140,8 @@ def test_recorded_days_are_told_as_they_were(
     outcomes = {(o["form"], o["size"]): o for o in json.loads(told.out)["stress"]["recorded"]}
     assert {o["scenario"] for o in outcomes.values()} == {stretch}
     gone = outcomes["cut off", 1]
-    assert fall < gone["loss_low"] < gone["gross"]
+    assert 0.15 < gone["gross"] < 0.25
+    assert fall * gone["gross"] < gone["loss_low"] < gone["gross"]
     assert gone["above_zero"]
     assert outcomes["full", 1]["loss_low"] <= gone["loss_low"]
     assert outcomes["as it was", 1]["loss_low"] <= gone["loss_low"]

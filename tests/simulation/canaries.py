@@ -79,10 +79,12 @@ def _sent_before_it_is_written(stack: ExitStack) -> None:
             await write(self, records)
 
     async def blind(self: OrderManager, request: OrderRequest) -> str:
-        return ""  # the door misses the plan that was not written, and would keep the order in
+        return ""
 
+    # The price check and the order check both miss what was not written, and would keep the order in.
     _instead(stack, Writer, "write", hasty)
     _instead(stack, OrderManager, "_off_the_mark", blind)
+    _instead(stack, OrderManager, "_mismatch", lambda self, request: "")
 
 
 def _again(change: Callable[[OrderRequest], OrderRequest]) -> Callable[[ExitStack], None]:

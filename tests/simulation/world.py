@@ -196,7 +196,10 @@ class World:
     def run(self) -> Found:
         """From the beginning to the end, and what was found."""
         with shared():
-            return self._run()
+            try:
+                return self._run()
+            finally:
+                self._clear()
 
     def _run(self) -> Found:
         try:
@@ -205,7 +208,6 @@ class World:
             self.report("deadlock", str(error))
         self.watch.end()
         self._hash.update(b"".join(self.watch.fingerprint()))
-        self._clear()
         return Found(
             self.seed,
             tuple(self.violations),

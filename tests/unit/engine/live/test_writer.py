@@ -8,6 +8,7 @@ import pytest
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.errors import Impossible, StoreFailed
 from engine.core.domain.events import Recorded
+from engine.core.domain.order import OrderStatus
 from engine.core.domain.records import Record
 from engine.live.bus import Bus
 from engine.live.writer import Writer
@@ -101,6 +102,35 @@ async def test_the_same_fill_with_another_price_is_refused_and_changes_nothing(h
         await writer.write([builders.fill(ENTRY, fee=builders.decimal("99"))])
 
     assert writer.state == before
+
+
+async def test_what_cannot_follow_is_refused_before_it_is_durable(heard: list[int]) -> None:
+    """A record that the fold cannot take would be read by every start to come, and end each of them."""
+    journal = ListJournal()
+    writer = writer_on(journal, heard, DeskState(portfolio=portfolio(orders=(builders.open_order(ENTRY),))))
+    before = writer.state
+
+    with pytest.raises(Impossible, match="an order cannot go from accepted to intent"):
+        await writer.write([incident(1), builders.order_record(ENTRY, OrderStatus.INTENT)])
+
+    assert (journal.count(), writer.state, heard) == (0, before, [])
+
+
+async def test_what_is_known_may_come_again_beside_what_is_new(heard: list[int]) -> None:
+    """An intent that was answered since cannot follow its answer, but it was there before."""
+    journal = ListJournal()
+    writer = writer_on(journal, heard)
+    intent = builders.order_record(ENTRY, OrderStatus.INTENT)
+    held = DeskState(portfolio=portfolio(orders=(builders.open_order(ENTRY, OrderStatus.INTENT),)))
+    writer.state = held
+    await writer.write([intent, builders.order_record(ENTRY, OrderStatus.ACCEPTED)])
+
+    await writer.write([intent, incident(1)])
+
+    assert heard == [1, 2, 3]
+    known = writer.state.portfolio.order(ENTRY.client_id)
+    assert known is not None
+    assert known.status is OrderStatus.ACCEPTED
 
 
 async def test_what_cannot_be_written_leaves_the_state_as_it_was(heard: list[int]) -> None:
