@@ -241,3 +241,76 @@ class Desk(Protocol):
 
     def listen(self, listener: Callable[[Recorded], None]) -> None:
         """Be told of every record once it is durable. Must return at once."""
+
+
+class Letter(NamedTuple):
+    """Something that came from a platform. `key` is the platform's own: what comes twice has the same one."""
+
+    source: str
+    key: str
+    at: datetime
+    body: bytes
+
+
+class Parcel(NamedTuple):
+    """Something on its way to a platform.
+
+    `lane` 0 goes first. `group` names what is replaced or counted instead of being said again; empty for none. `due` is
+    the earliest time of the next try, `sent_as` what the platform calls it once it is there.
+    """
+
+    number: int
+    source: str
+    place: str
+    lane: int
+    at: datetime
+    group: str
+    body: bytes
+    tries: int
+    due: datetime
+    sent_as: str
+
+
+class Post(NamedTuple):
+    """What is to become a parcel."""
+
+    source: str
+    place: str
+    lane: int
+    at: datetime
+    body: bytes
+    group: str = ""
+
+
+class Mail(Protocol):
+    """Letters in and parcels out, of one desk. Everything is durable when it returns; StoreFailed if it cannot be."""
+
+    def receive(self, letters: Sequence[Letter]) -> tuple[Letter, ...]:
+        """Keep them, all or none; those that are new, in order."""
+
+    def unanswered(self, source: str) -> tuple[Letter, ...]:
+        """Letters that nobody has answered, oldest first."""
+
+    def answered(self, source: str, key: str, posts: Sequence[Post]) -> None:
+        """In one transaction: the letter does not come again, and its answer goes out."""
+
+    def post(self, posts: Sequence[Post]) -> None:
+        """Put parcels on their way, all or none."""
+
+    def waiting(self, source: str) -> tuple[Parcel, ...]:
+        """Parcels that are neither delivered nor dead, by lane and number."""
+
+    def delivered(self, numbers: Sequence[int], sent_as: str, at: datetime) -> None:
+        """They are there, as one message of that name."""
+
+    def delayed(self, number: int, due: datetime, why: str) -> None:
+        """Tried in vain; to be tried again at `due`."""
+
+    def dead(self, number: int, why: str, at: datetime) -> None:
+        """Given up for good: the platform will never take it."""
+
+    def last_of(self, source: str, place: str, group: str) -> Parcel | None:
+        """The newest delivered parcel of a group, to edit or to answer to."""
+
+    def dead_letters(self) -> tuple[tuple[Parcel, str], ...]:
+        """What was given up, and why, newest first."""

@@ -4,6 +4,7 @@ import hashlib
 
 import msgspec
 
+from configs.schema.chat import ChatSettings
 from configs.schema.data import DataQualitySettings
 from configs.schema.decision import AlphaSettings, DecisionSettings, EnsembleSettings, SizingSettings
 from configs.schema.desk import DeskSettings, Instrument
@@ -32,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreSettings = StoreSettings()
     venue: VenueSettings = VenueSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    chat: ChatSettings = ChatSettings()
 
     def __post_init__(self) -> None:
         if self.venue.kind == "binance":
@@ -76,9 +78,9 @@ def _refuse_too_much_of_one(risk: RiskSettings) -> None:
 def settings_hash(settings: Settings) -> str:
     """Return 16 hex digits that change with any value that can change a decision.
 
-    Where records are kept (`store`), where orders go (`venue`) and how the desk is watched (`monitoring`) cannot change
-    a decision: they are left out, and the store's URL may hold a password.
+    Where records are kept (`store`), where orders go (`venue`) and how the desk is watched and talked to (`monitoring`,
+    `chat`) cannot change a decision: they are left out, and the store's URL may hold a password.
     """
     kept = msgspec.structs.asdict(msgspec.structs.replace(settings, store=StoreSettings()))
-    del kept["venue"], kept["monitoring"]
+    del kept["venue"], kept["monitoring"], kept["chat"]
     return hashlib.sha256(msgspec.json.encode(kept)).hexdigest()[:16]
