@@ -1,4 +1,4 @@
-"""The keys of a venue: read once at start, shown to nobody, cut out of every text by their value."""
+"""Keys of a venue and tokens of chats: read once at start, shown to nobody, cut out of every text by their value."""
 
 import os
 import stat
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from configs.load import SettingsError
+from configs.schema.chat import ChatSettings
 from configs.schema.venue import VenueSettings
 
 KEY, SECRET = "WHYDESK_VENUE_KEY", "WHYDESK_VENUE_SECRET"
+TELEGRAM, DISCORD = "WHYDESK_TELEGRAM_TOKEN", "WHYDESK_DISCORD_TOKEN"
 HIDDEN = "[hidden]"
 MOST_BYTES = 10_000
 
@@ -45,25 +47,39 @@ class Keys:
 
 def load_keys(settings: VenueSettings, environment: Mapping[str, str]) -> Keys:
     """From the environment, else from the file that the settings name. SettingsError says what is missing."""
-    found = {name: environment[name].strip() for name in (KEY, SECRET) if environment.get(name, "").strip()}
-    where = "the environment"
-    if not found and settings.key_file:
-        where = settings.key_file
-        found = _read(Path(settings.key_file))
+    found, where = _find((KEY, SECRET), settings.key_file, environment)
     missing = [name for name in (KEY, SECRET) if name not in found]
     if missing:
         raise SettingsError(
             f"{' and '.join(missing)} not found in {where}; set both, or name a venue.key_file"
         )
+    return Keys(found[KEY], found[SECRET])
+
+
+def load_token(name: str, settings: ChatSettings, environment: Mapping[str, str]) -> str:
+    """The token of a chat (`TELEGRAM` or `DISCORD`), as `load_keys` finds keys."""
+    found, where = _find((name,), settings.key_file, environment)
+    if name not in found:
+        raise SettingsError(f"{name} not found in {where}; set it, or name a chat.key_file")
+    return found[name]
+
+
+def _find(
+    names: tuple[str, ...], file: str, environment: Mapping[str, str]
+) -> tuple[dict[str, str], str]:
+    found = {name: environment[name].strip() for name in names if environment.get(name, "").strip()}
+    where = "the environment"
+    if not found and file:
+        where, found = file, _read(Path(file), names)
     for name, value in found.items():
         if not value.isascii() or not value.isprintable() or " " in value or len(value) < 8:
             raise SettingsError(
                 f"{name} in {where} is not a key: expected at least 8 printable ASCII characters"
             )
-    return Keys(found[KEY], found[SECRET])
+    return found, where
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path, names: tuple[str, ...]) -> dict[str, str]:
     """Lines of NAME=value. The file must be for its owner's eyes only, and is looked at through one open handle."""
     try:
         with path.open("rb") as file:
@@ -86,5 +102,5 @@ def _read(path: Path) -> dict[str, str]:
     return {
         name.strip(): value.strip().strip("\"'")
         for name, _, value in pairs
-        if name.strip() in (KEY, SECRET) and value.strip().strip("\"'")
+        if name.strip() in names and value.strip().strip("\"'")
     }

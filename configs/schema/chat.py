@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-Account = Annotated[int, Meta(ge=0, lt=2**63)]
+Account = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """The number of an account at a platform; 0 for none."""
 
 
@@ -21,7 +21,7 @@ class TelegramSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """A bot at Telegram. `chats` are told the alerts; the token is in the environment or a file, never here."""
 
     enabled: bool = False
-    chats: tuple[Annotated[int, Meta(gt=-(2**63), lt=2**63)], ...] = ()
+    chats: tuple[Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)], ...] = ()
     topic: Account = 0
     url: str = "https://api.telegram.org"
     poll_s: Annotated[float, Meta(ge=0, le=50)] = 25.0
@@ -36,8 +36,13 @@ class DiscordSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChatSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The desk's chats. `confirm_s` is how long a question for confirmation may be answered."""
+    """The desk's chats.
 
+    `key_file` holds the tokens where the environment does not. `confirm_s` is how long a question for confirmation may
+    be answered, `two_person_s` one that needs another person.
+    """
+
+    key_file: str = ""
     people: tuple[PersonSettings, ...] = ()
     telegram: TelegramSettings = TelegramSettings()
     discord: DiscordSettings = DiscordSettings()
