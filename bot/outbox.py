@@ -30,6 +30,8 @@ OUTAGE_S = 60.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 IDLE_S = 30.0
 """So long until it looks by itself, though nobody has told it of anything new."""
+ROUNDING = timedelta(milliseconds=10)
+"""Two clocks do not agree to the last digit."""
 PERHAPS = "(perhaps told before)"
 UPDATE = "="
 """Begins the name of a group of which only the newest is shown, in place of the one before."""
@@ -190,7 +192,7 @@ class Outbox:
             place = self._place(name, now)
             if place.task is not None:
                 continue
-            due = [parcel for parcel in parcels if parcel.due <= moment]
+            due = [parcel for parcel in parcels if parcel.due <= moment + ROUNDING]
             if not due:
                 soonest = min(soonest, *((p.due - moment).total_seconds() for p in parcels))
                 continue
@@ -198,9 +200,10 @@ class Outbox:
             if wait > 0:
                 soonest = min(soonest, wait)
                 continue
-            place.task = asyncio.create_task(
-                self._tell(name, place, chosen(due, self._alone, outage=place.outage))
-            )
+            picked = due[:1]  # of a place that is away one is enough to see whether it is back
+            if not place.failures:
+                picked = chosen(due, self._alone, outage=place.outage)
+            place.task = asyncio.create_task(self._tell(name, place, picked), name=f"tell {name}")
         return max(soonest, 0.001)
 
     def _place(self, name: str, now: float) -> _Place:
@@ -242,7 +245,8 @@ class Outbox:
             now = self._monotonic()
             place.bucket.take(max(1, len(names.split())), now)
             place.failures, place.away_since, self._trouble = 0, None, ""
-            place.outage = place.outage and len(parcels) == MOST_AT_ONCE
+            if parcels[0].lane and len(parcels) < MOST_AT_ONCE:
+                place.outage = False
             if parcels[0].group.startswith(UPDATE):
                 key = (name, parcels[0].group)
                 self._told[key] = self._told.get(key, 0) + len(parcels)
