@@ -214,7 +214,7 @@ async def test_a_place_that_is_away_holds_up_no_other(
             raise Unreachable("it hangs")
         return await send(place, *rest)
 
-    platform.send = partly  # type: ignore[method-assign]
+    platform.send = partly  # type: ignore[method-assign, assignment]
     mail.post(posts(world, 0, "a", "b", place="dead") + posts(world, 1, "c", "d", place="alive"))
 
     await world.pump(outbox_of(mail, platform, world), 2)
