@@ -15,7 +15,7 @@ from bot.chat.discord_client import Slash
 from bot.chat.port import Message, Said
 from configs.schema.chat import DiscordSettings
 from engine.core.domain.errors import StoreFailed
-from engine.ports import Letter, Parcel, Post
+from engine.ports import Letter, Mail, Parcel, Post
 
 SERVER = 700_000_000_000_000_001
 TOKEN = "MTIz.never-in-a-log.abcdefghijklmnop"
@@ -111,7 +111,7 @@ class ListMail:
 class DiscordDesk:
     """One server with a channel for alerts and one to talk in, and a chat that is connected to it."""
 
-    def __init__(self, env: simcord.Env, mail: ListMail, **more: Any) -> None:
+    def __init__(self, env: simcord.Env, mail: Any, **more: Any) -> None:
         self.env, self.mail, self._more = env, mail, more
         self.server = env.create_guild(id=SERVER)
         self.alerts: Any = self.server.create_text_channel("alerts")
@@ -174,7 +174,7 @@ class DiscordDesk:
         return (await self.deliver())[-1]
 
 
-def chat_over(mail: ListMail, channel: int = 0, **more: Any) -> DiscordChat:
+def chat_over(mail: Mail, channel: int = 0, **more: Any) -> DiscordChat:
     """A chat whose connection the simulated server makes."""
 
     async def connected(_client: discord.Client, _token: str) -> None:
@@ -186,9 +186,9 @@ def chat_over(mail: ListMail, channel: int = 0, **more: Any) -> DiscordChat:
 
 
 @asynccontextmanager
-async def discord_desk(**more: Any) -> AsyncIterator[DiscordDesk]:
+async def discord_desk(mail: Any = None, **more: Any) -> AsyncIterator[DiscordDesk]:
     """It, until the test ends. A failure inside of the client is a failure of the test."""
-    mail = ListMail()
+    mail = mail or ListMail()
     async with simcord.run(chat_over(mail).client) as env:
         desk = DiscordDesk(env, mail, **more)
         await desk.start()
