@@ -507,6 +507,44 @@ async def test_an_update_takes_the_place_of_the_message_before_and_is_said_again
         assert desk.alerts.last_message.content == "39 alerts"
 
 
+async def test_what_was_interrupted_goes_on_where_it_was() -> None:
+    async with discord_desk() as desk:
+        asked = await desk.ann.slash(desk.talk, "status")
+        await desk.chat.answer(await desk.next(), Said(TABLE))
+        await desk.chat.tell(Said(TABLE), Lane.NOTICE)
+        for parcel, path in zip(
+            desk.mail.waiting("discord"), ("/webhooks/*", "/channels/*/messages"), strict=True
+        ):
+            second_one_fails(desk, path)
+            with pytest.raises(TooFast):
+                await desk.chat.sender.send(parcel.place, (parcel.body,))
+            names = await desk.chat.sender.send(
+                parcel.place, (desk.chat.sender.noted(parcel.body, "(perhaps)"),)
+            )
+            assert len(set(names.split())) == len(names.split()) > 2
+
+        rows = [row for row in TABLE.split("\n") if row.startswith("PAIR")]
+        answers = "\n".join(each.content for each in (asked.response, *asked.followups))
+        alerts = "\n".join(
+            embed.description
+            for shown in sorted(desk.alerts.history(), key=lambda shown: shown.id)
+            for embed in shown.embeds
+        )
+        for told in (answers, alerts):
+            assert [row for row in told.split("\n") if row.startswith("PAIR")] == rows
+
+
+async def test_a_shorter_update_takes_away_what_is_left_of_a_longer_one() -> None:
+    async with discord_desk() as desk:
+        names = await send(desk, Said(TABLE, update="positions"))
+        assert len(names.split()) > 2
+
+        again = await send(desk, Said("none", update="positions"), replace=names)
+
+        assert again == names.split()[0]
+        assert [shown.content for shown in desk.alerts.history()] == ["none"]
+
+
 async def test_several_posts_become_one_message() -> None:
     async with discord_desk() as desk:
         for text in ("one", "two", "three"):
@@ -693,3 +731,14 @@ def interaction_arrives(desk: DiscordDesk, command: str) -> Any:
     )
     backend.emit("INTERACTION_CREATE", payload)
     return record
+
+
+def second_one_fails(desk: DiscordDesk, path: str) -> None:
+    """As soon as a message is there, Discord wants to be left alone, once."""
+    failing = [{"method": "POST", "path": path, "status": 429, "code": 0, "message": "slow down", "times": 1}]
+
+    def heard(event: str, _payload: Any) -> None:
+        if event.startswith("MESSAGE_") and failing:
+            desk.env.backend.faults.append(failing.pop())
+
+    desk.env.backend.subscribers.append(heard)
