@@ -246,11 +246,11 @@ async def test_an_answer_after_a_quarter_of_an_hour_is_a_message_of_its_own() ->
 
 
 async def test_interactions_are_acknowledged_while_the_store_stalls() -> None:
-    """L5: within 500 ms. The store stands still until the last of them has been acknowledged."""
+    """L5: within 500 ms, p99. The store stands still until the last of them has been acknowledged."""
     async with discord_desk() as desk:
         desk.mail.stalled = Event()
         spent = []
-        for _ in range(20):
+        for _ in range(100):
             began = time.perf_counter()
             record = interaction_arrives(desk, "kill")
             while not record.deferred:  # noqa: ASYNC110 - the simulated server knows no event for it
@@ -259,11 +259,11 @@ async def test_interactions_are_acknowledged_while_the_store_stalls() -> None:
         assert desk.mail.letters == {}
 
         desk.mail.stalled.set()
-        messages = [await desk.next() for _ in range(20)]
+        messages = [await desk.next() for _ in range(100)]
 
-        print(f"L5 discord defer with a stalled store: worst of 20 {max(spent):.1f} ms (goal 500)")
+        print(f"L5 discord defer with a stalled store: worst of 100 {max(spent):.1f} ms (goal 500)")
         assert max(spent) <= 500
-        assert len({message.key for message in messages}) == 20
+        assert len({message.key for message in messages}) == 100
 
 
 async def test_a_kill_gets_through_when_the_store_takes_nothing_and_its_answer_too() -> None:
@@ -357,6 +357,25 @@ async def test_the_card_that_was_pressed_becomes_its_own_outcome() -> None:
         assert again == name
         assert [shown.content for shown in desk.talk.history()] == ["Closed."]
         assert asked.response.components == []
+
+
+async def test_a_card_that_only_one_person_sees_becomes_its_outcome_also_after_a_restart() -> None:
+    async with discord_desk() as desk:
+        asked = await desk.ann.slash(desk.talk, "kill", arguments="flat")
+        name = await desk.say(await desk.next(), Said("Close all?", BUTTONS, update="c-1", only=True))
+        (card,) = asked.followups
+        await desk.restart()
+        await desk.ann.click(card.message, label="Leave")
+        message = await desk.next()
+
+        await desk.chat.answer(message, Said("Left as it was.", update="c-1", only=True))
+        (parcel,) = desk.mail.waiting("discord")
+        again = await desk.chat.sender.send(parcel.place, (parcel.body,), replace=name)
+
+        assert (again, message.text) == (name, "no:7f3a")
+        (card,) = asked.followups
+        assert (card.content, card.components, card.ephemeral) == ("Left as it was.", [], True)
+        assert desk.talk.history() == []
 
 
 async def test_more_buttons_than_discord_has_room_for_do_not_stop_the_text() -> None:
