@@ -46,7 +46,11 @@ class TooFast(Exception):
 
 
 class Unreachable(Exception):
-    """Nothing is known of what was sent: it may have arrived."""
+    """Not now. `unknown` when nothing is known of what was sent: it may have arrived."""
+
+    def __init__(self, why: str, *, unknown: bool = True) -> None:
+        super().__init__(why)
+        self.unknown = unknown
 
 
 class Refused(Exception):
@@ -235,7 +239,7 @@ class Outbox:
             place.not_before = self._monotonic() + error.retry_after
             await self._later(parcels, timedelta(seconds=error.retry_after), str(error))
         except Unreachable as error:
-            await self._later(parcels, self._away(place, str(error)), str(error), unknown=True)
+            await self._later(parcels, self._away(place, str(error)), str(error), unknown=error.unknown)
         except Moved as error:
             self._moved[name] = error.place
             await self._later(parcels, timedelta(0), str(error))
@@ -247,7 +251,7 @@ class Outbox:
             place.failures, place.away_since, self._trouble = 0, None, ""
             if parcels[0].lane and len(parcels) < MOST_AT_ONCE:
                 place.outage = False
-            if parcels[0].group.startswith(UPDATE):
+            if parcels[0].lane and parcels[0].group.startswith(UPDATE):
                 key = (name, parcels[0].group)
                 self._told[key] = self._told.get(key, 0) + len(parcels)
             await asyncio.to_thread(self._mail.delivered, numbers, names, self._now())
@@ -262,7 +266,7 @@ class Outbox:
         if first.group.startswith(UPDATE):
             last = self._mail.last_of(self._source, name, first.group)
             replace = last.sent_as if last else ""
-            times = self._told.get((name, first.group), 0) + len(parcels)
+            times = self._told.get((name, first.group), 0) + len(parcels) if first.lane else 1
             newest = self._body(parcels[-1])
             bodies = [self._sender.noted(newest, f"({times:,} times)") if times > 1 else newest]
         elif len({parcel.body for parcel in parcels}) == 1 and len(parcels) > 1:

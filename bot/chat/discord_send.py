@@ -144,7 +144,7 @@ class DiscordSender:
         except (msgspec.DecodeError, ValueError) as error:
             raise Refused(f"a post to {place} cannot be read: {error}") from error
         if not self._client.is_ready():
-            raise Unreachable("not connected to Discord")
+            raise Unreachable("not connected to Discord", unknown=False)
         plain = [msgspec.json.encode(each._replace(note="")) for each in told]
         key = hashlib.sha256(b"\0".join([place.encode(), replace.encode(), *plain])).hexdigest()
         try:
