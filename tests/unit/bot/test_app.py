@@ -10,6 +10,7 @@ from bot.alerts import Level
 from bot.app import Bot
 from bot.chat.console import ConsoleChat
 from bot.chat.port import Lane, Message, Place, Said
+from bot.command import OVERTAKEN
 from bot.people import TERMINAL
 from engine.core.domain.records import Record
 from tests.builders import CLOSE, command_record, cycle_record, decision, entry_orders, fill, start_record
@@ -235,7 +236,7 @@ async def test_a_resume_that_waited_does_not_undo_a_kill_that_came_after_it() ->
         ("kill", "list-2"),
         ("resume", "list-3"),
     ]
-    assert app.OVERTAKEN in chat.said
+    assert OVERTAKEN in chat.said
     assert desk.status()["state"] == "reducing"
 
 
@@ -322,4 +323,4 @@ async def test_a_kill_or_a_pause_of_any_chat_overtakes_all_and_no_resume_that_wa
     await running
 
     assert [command.kind for command in desk.commands] == [hasty[1:].partition(" ")[0]]
-    assert waiting.said == ["the report", app.OVERTAKEN]
+    assert waiting.said == ["the report", OVERTAKEN]
