@@ -90,11 +90,7 @@ class People:
 
     def role(self, name: str) -> Role | None:
         """The role of a name; None for nobody, and for somebody whose role was taken away."""
-        return (
-            CONSOLE.role
-            if name == CONSOLE.name
-            else next((entry.role for entry in self.everybody() if entry.name == name), None)
-        )
+        return next((entry.role for entry in self.everybody() if entry.name == name), None)
 
     def everybody(self) -> tuple[Entry, ...]:
         """All names, by name."""
@@ -107,22 +103,31 @@ class People:
             for name, (role, by) in sorted(roles.items())
         )
 
-    def grant(self, name: str, role: Role | None, by: str, at: datetime) -> None:
-        """Give somebody a role, or take it away. Refused for a name that nobody can have."""
-        if not _NAME.fullmatch(name) or name in _RESERVED:
-            raise Refused(
-                f"{name[:32]!r} is no name: expected a letter, then letters, digits, - and _, such as ana"
-            )
+    def grant(self, name: str, role: Role | None, by: str, at: datetime, account: Who | None = None) -> None:
+        """Give somebody a role, or take it away, and an account with it. Refused before anything is changed."""
+        _check_name(name)
+        if account is not None:
+            self._check_account(account, name)
         self._store.set_role(Known(name, role.word if role else "", by, at))
+        if account is not None:
+            self._store.link(Linked(account.surface, account.number, name, by, at))
 
-    def link(self, surface: str, number: int, name: str, by: str, at: datetime) -> None:
-        """Give somebody an account. Refused when it is somebody else's, who has a role or is named by the profile."""
-        whose = self._named(surface, number)
-        if whose and whose != name and self.by_profile(Who(surface, number)):
-            raise Refused(f"{surface} account {number} is {whose}'s by the profile, and stays so")
+    def link(self, account: Who, name: str, by: str, at: datetime) -> None:
+        """Give somebody another account. Refused when it is somebody else's."""
+        _check_name(name)
+        self._check_account(account, name)
+        self._store.link(Linked(account.surface, account.number, name, by, at))
+
+    def _check_account(self, account: Who, name: str) -> None:
+        """It is nobody's, or theirs already, or of somebody who has no role and whom the profile does not name."""
+        whose, what = (
+            self._named(account.surface, account.number),
+            f"{account.surface} account {account.number}",
+        )
+        if whose and whose != name and self.by_profile(account):
+            raise Refused(f"{what} is {whose}'s by the profile, and stays so")
         if whose and whose != name and self.role(whose):
-            raise Refused(f"{surface} account {number} is {whose}'s: /roles revoke {whose} first")
-        self._store.link(Linked(surface, number, name, by, at))
+            raise Refused(f"{what} is {whose}'s: /roles revoke {whose} first")
 
     def new_name(self, who: Who) -> str:
         """The name of an account: the one that it has; else what it shows if nobody has or had it; else its number."""
@@ -152,6 +157,13 @@ class People:
             if _number(person, surface)
         }
         return {(each.surface, each.number): each.name for each in said} | profile
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or name in _RESERVED:
+        raise Refused(
+            f"{name[:32]!r} is no name: expected a letter, then letters, digits, - and _, such as ana"
+        )
 
 
 def _number(person: object, surface: str) -> int:

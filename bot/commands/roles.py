@@ -47,10 +47,10 @@ NOBODY = "Nobody is named, so nobody but this machine's terminal is heard. /role
 async def change(context: Context, wanted: Change, key: str) -> Reply:
     """Make the change and write down who did."""
     people, at = _people(context), context.now()
-    if wanted.account is not None:
-        people.link(wanted.account.surface, wanted.account.number, wanted.name, context.person.name, at)
-    if wanted.kind != "link":
-        people.grant(wanted.name, wanted.role, context.person.name, at)
+    if wanted.kind == "link" and wanted.account is not None:
+        people.link(wanted.account, wanted.name, context.person.name, at)
+    else:
+        people.grant(wanted.name, wanted.role, context.person.name, at, wanted.account)
     text = _said(wanted)
     if context.remember is not None:
         await context.remember(
