@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from bot.chat.port import Button, Lane, Place, Said
-from bot.command import Card, ChatCommand, Confirm, Context, Denied, Registry, Reply, beneath
+from bot.command import Card, ChatCommand, Confirm, Context, Denied, Registry, Reply, beneath, clean
 from bot.commands.roles import Change, change
 from bot.people import People, Person, Role, Who
 from configs.schema.chat import ChatSettings
@@ -121,9 +121,10 @@ class Confirmations:
 
     async def ask_access(self, who: Who, place: Place) -> None:
         """Tell the owners that somebody wants to be heard."""
+        who = who._replace(shown=clean(who.shown)[:40])
         name = self._people.new_name(who)
         text = (
-            f"{who.surface} account {who.number} asks for access; it shows the name {who.shown[:40]!r}, which"
+            f"{who.surface} account {who.number} asks for access; it shows the name {who.shown!r}, which"
             f" proves nothing. It would be called {name}."
         )
         request = Request(Kind.ACCESS, who, place, text, Role.OWNER, name=name)

@@ -48,6 +48,18 @@ async def test_a_stranger_gets_one_answer_an_hour_and_the_owners_are_asked() -> 
     assert (await talk.say("bob", "hello")).text == first.text
 
 
+@pytest.mark.parametrize("shown", ["\ud800", "a\nb", "x" * 10_000, "<b>", "\x1b[2J", "ola"])
+async def test_what_a_stranger_is_called_cannot_break_or_forge_the_card(shown: str) -> None:
+    talk = Talk()
+    message = talk.message("bob", "hello")
+
+    reply = await talk.bot.answer(message._replace(who=Who("telegram", 9, shown)), "telegram")
+
+    assert "Access was asked for" in reply.text
+    (told,) = talk.chat.told
+    assert len(told.said.text) < 250 and "\n" not in told.said.text and "\x1b" not in told.said.text
+
+
 async def test_many_strangers_do_not_drown_the_owners() -> None:
     talk = Talk()
 
