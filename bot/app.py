@@ -87,6 +87,7 @@ class Bot:
         self._announced = Pace(STRANGERS, HOUR)
         self._tries = Pace(TRIES, TEN_MINUTES)
         self._warned = Pace(1, TEN_MINUTES)
+        self._warnings = Pace(STRANGERS, HOUR)
         self._news: asyncio.Queue[Record] = asyncio.Queue(WAITING)
         self._missed = 0
         self._hasty: set[asyncio.Task[None]] = set()
@@ -130,24 +131,32 @@ class Bot:
             log.exception("the chat %s ended by an error; the others go on", chat.source)
 
     async def _receive(self, chat: Chat, message: Message, asked: asyncio.Queue[Asked]) -> None:
-        if self._registry.named(message.text) not in HASTY:
+        if not self._is_hasty(message):
             await asked.put(Asked(message, self._hurried))
             return
         self._hurried += 1
-        hasty = asyncio.create_task(self._answer_to(chat, message))
+        hasty = asyncio.create_task(self._answer_to(chat, message, self._hurried))
         self._hasty.add(hasty)
         hasty.add_done_callback(self._hasty.discard)
+
+    def _is_hasty(self, message: Message) -> bool:
+        """A kill or a pause of somebody who may: nobody else gets past those who wait."""
+        command = self._registry.called(self._registry.named(message.text))
+        if command is None or command.name not in HASTY:
+            return False
+        person = self._person(message)
+        return person is not None and command.role is not None and person.role >= command.role
 
     async def _serve(self, chat: Chat, asked: asyncio.Queue[Asked]) -> None:
         while True:
             message, hurried = await asked.get()
             await asyncio.gather(*self._hasty)
-            await self._answer_to(chat, message, overtaken=hurried != self._hurried)
+            await self._answer_to(chat, message, hurried)
             asked.task_done()
 
-    async def _answer_to(self, chat: Chat, message: Message, *, overtaken: bool = False) -> None:
+    async def _answer_to(self, chat: Chat, message: Message, hurried: int) -> None:
         """A chat that takes no answer may still bring the next message, and that may be a kill."""
-        reply = await self.answer(message, chat.source, overtaken=overtaken)
+        reply = await self.answer(message, chat.source, hurried)
         try:
             await chat.answer(message, reply.said())
         except Exception:
@@ -162,13 +171,17 @@ class Bot:
         except asyncio.QueueFull:
             self._missed += 1
 
-    async def answer(self, message: Message, source: str, *, overtaken: bool = False) -> Reply:
-        """The reply to one message, also when something inside fails. `overtaken` when a kill came after it."""
+    async def answer(self, message: Message, source: str, hurried: int | None = None) -> Reply:
+        """The reply to one message, also when something inside fails.
+
+        `hurried` is how many hasty messages had come when it came; as many as by now if not given.
+        """
+        before = self._hurried if hurried is None else hurried
         try:
             person = self._person(message)
             if person is None:
                 return await self._to_a_stranger(message, source)
-            context = self._context(message, source, person, overtaken=overtaken)
+            context = self._context(message, source, person, lambda: self._hurried != before)
             reply = await self._reply(message, context)
             if reply.denied is not None:
                 await self._denied(message, source, person.name, reply)
@@ -184,11 +197,14 @@ class Bot:
         try:
             return self._people.of(message.who)
         except StoreFailed:
-            if self._registry.named(message.text) not in HASTY:
+            person = self._people.by_profile(message.who)
+            if person is not None and self._registry.named(message.text) not in HASTY:
                 raise
-            return self._people.by_profile(message.who)
+            return person
 
-    def _context(self, message: Message, source: str, person: Person, *, overtaken: bool) -> Context:
+    def _context(
+        self, message: Message, source: str, person: Person, overtaken: Callable[[], bool]
+    ) -> Context:
         sent = min(message.at, self._wall())  # a platform's clock may be ahead of ours
         return Context(
             desk=self._desk,
@@ -235,7 +251,11 @@ class Bot:
             return SILENCE
         if self._questions is None or not self._announced.allows("strangers", now):
             return Reply(who_is(who, "nobody here."), ok=False, only=True)
-        await self._questions.ask_access(who, message.place)
+        try:
+            await self._questions.ask_access(who, message.place)
+        except StoreFailed as error:  # which is nothing to tell a stranger
+            log.warning("nobody could be asked about %s %s: %s", *account, error)
+            return Reply(who_is(who, "nobody here."), ok=False, only=True)
         return Reply(who_is(who, "nobody here yet. Access was asked for."), ok=False, only=True)
 
     async def _denied(self, message: Message, source: str, name: str, reply: Reply) -> None:
@@ -254,7 +274,7 @@ class Bot:
                 log.warning("a refused wish of %s could not be written down: %s", name, error)
         if reply.denied is not Denied.ROLE or self._tries.count(account, now) < TRIES:
             return
-        if self._warned.allows(account, now):
+        if self._warned.allows(account, now) and self._warnings.allows("all", now):
             text = f"{name} ({account[0]} {account[1]}) was refused {TRIES} times within ten minutes. Last: "
             await self._tell_people(Said(f"{text}“{clean(message.text)[:100]}”."), Lane.URGENT)
 

@@ -125,7 +125,7 @@ class Context(NamedTuple):
     `key` makes a repeated message the same wish. `report` gives the text of a day's report ("" for the last whole
     day). `remember` writes a record into the journal; None where the journal is only read. `age_s` is how many seconds
     ago it was said. `sure` is whether nothing has to be confirmed: at the desk's own terminal, and after a yes.
-    `approved` names who said yes beside the person. `overtaken` is whether a kill or a pause has come after it.
+    `approved` names who said yes beside the person. `overtaken` says whether a kill or a pause has come since.
     """
 
     desk: Desk
@@ -145,7 +145,7 @@ class Context(NamedTuple):
     sent: datetime | None = None
     sure: bool = False
     approved: str = ""
-    overtaken: bool = False
+    overtaken: Callable[[], bool] = bool
 
     def wish(self, kind: CommandKind, *, reason: str = "", **more: Any) -> Command:
         """The wish of whoever asks; what else it says, by the names of `Command`."""
@@ -248,7 +248,7 @@ def _refused(command: ChatCommand, context: Context) -> Reply | None:
     """What stands in the way before anything is read: a kill that came after it, the role, its age."""
     if command.role is not None and context.person.role < command.role:
         return beneath(f"/{command.name}", command.role, context.person)
-    if context.overtaken and command.name == UNDOES:
+    if command.name == UNDOES and context.overtaken():
         return Reply(OVERTAKEN, ok=False)
     if command.stale_s is not None and context.age_s > command.stale_s:
         text = f"Nothing was done: {_sent(context)}: at most {command.stale_s:g} s; say it again."

@@ -6,6 +6,7 @@ has moved, a position has changed or its time is over. The answer is one stateme
 can make, whether it was pressed or typed, here or at another platform. Buttons carry nothing but the nonce.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -108,7 +109,7 @@ class Confirmations:
             facts=card.facts,
             prices=card.prices,
         )
-        nonce = self._keep(request, now, opens + timedelta(seconds=lasts))
+        nonce = await self._keep(request, now, opens + timedelta(seconds=lasts))
         text = f"{card.text}\n{_how(request, nonce, opens, lasts)}"
         buttons: tuple[Button, ...] = (Button("No", _data("n", nonce)),)
         if not coded:
@@ -129,7 +130,7 @@ class Confirmations:
         )
         request = Request(Kind.ACCESS, who, place, text, Role.OWNER, name=name)
         now = self._wall()
-        nonce = self._keep(request, now, now + ACCESS_FOR)
+        nonce = await self._keep(request, now, now + ACCESS_FOR)
         buttons = (
             Button("Viewer", _data("w", nonce)),
             Button("Trader", _data("t", nonce)),
@@ -180,17 +181,20 @@ class Confirmations:
         if request.kind is Kind.ACCESS:
             return await self._access(context, nonce, None)
         if not yes:
-            return self._closed(asked, "no", context, "Nothing was done.")
+            return await self._closed(asked, "no", context, "Nothing was done.")
         early = self._too_early(asked, request, code)
         if early is not None:
             return early
         void = self._void(request, context)
         if void:
-            return self._closed(
+            return await self._closed(
                 asked, "void", context, f"Nothing was done: {void}. Say it again if it is meant."
             )
-        if not self._first(nonce, "yes", context):
+        if not await self._first(nonce, "yes", context):
             return await self.answer(context, nonce, code, yes=yes, pressed=pressed)
+        void = self._void(request, context)  # once more, for what came while the yes was written down
+        if void:
+            return Reply(f"Nothing was done: {void}. Say it again if it is meant.", ok=False)
         return await self._carry_out(request, context, nonce)
 
     def _kind(self, card: Card, person: Person) -> Kind:
@@ -203,9 +207,11 @@ class Confirmations:
         ]
         return Kind.TWO if others else Kind.ALONE
 
-    def _keep(self, request: Request, now: datetime, expires: datetime) -> str:
+    async def _keep(self, request: Request, now: datetime, expires: datetime) -> str:
+        """Beside the loop, as every write here: the engine waits for no commit of a chat."""
         nonce = secrets.token_urlsafe(12)
-        self._asks.ask(Asked(nonce, now, expires, msgspec.json.encode(request)))
+        asked = Asked(nonce, now, expires, msgspec.json.encode(request))
+        await asyncio.to_thread(self._asks.ask, asked)
         return nonce
 
     def _may_not(self, request: Request, context: Context, *, yes: bool, pressed: bool) -> Reply | None:
@@ -312,7 +318,7 @@ class Confirmations:
             return await self._again(asked, request, context)
         if self._wall() >= asked.expires:
             return Reply("That could be answered for a day. /roles grant does the same.", ok=False)
-        if not asked.answer and not self._first(nonce, role.word if role else "no", context):
+        if not asked.answer and not await self._first(nonce, role.word if role else "no", context):
             return await self._access(context, nonce, role)
         if role is None:
             return Reply(
@@ -325,15 +331,16 @@ class Confirmations:
             return Reply(str(error), ok=False)
         return told._replace(update=_named(nonce))
 
-    def _closed(self, asked: Asked, answer: str, context: Context, text: str) -> Reply:
+    async def _closed(self, asked: Asked, answer: str, context: Context, text: str) -> Reply:
         if self._wall() >= asked.expires:
             return Reply(f"That could be answered until {_time(asked.expires)}; nothing was done.", ok=False)
-        if self._first(asked.nonce, answer, context):
+        if await self._first(asked.nonce, answer, context):
             return Reply(text, ok=answer != "void", update=_named(asked.nonce))
         return Reply("Somebody else has answered just now.", ok=False)
 
-    def _first(self, nonce: str, answer: str, context: Context) -> bool:
-        return self._asks.answer(nonce, answer, context.person.name, self._wall(), _key(context))
+    async def _first(self, nonce: str, answer: str, context: Context) -> bool:
+        by, at = context.person.name, self._wall()
+        return await asyncio.to_thread(self._asks.answer, nonce, answer, by, at, _key(context))
 
 
 def _how(request: Request, nonce: str, opens: datetime, lasts: float) -> str:

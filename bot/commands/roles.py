@@ -1,5 +1,6 @@
 """/whoami and /roles: who somebody is, who may do what, and how owners change it."""
 
+import asyncio
 from typing import NamedTuple
 
 from bot.command import Card, ChatCommand, Confirm, Context, Effect, Reply
@@ -48,9 +49,10 @@ async def change(context: Context, wanted: Change, key: str) -> Reply:
     """Make the change and write down who did."""
     people, at = _people(context), context.now()
     if wanted.kind == "link" and wanted.account is not None:
-        people.link(wanted.account, wanted.name, context.person.name, at)
+        await asyncio.to_thread(people.link, wanted.account, wanted.name, context.person.name, at)
     else:
-        people.grant(wanted.name, wanted.role, context.person.name, at, wanted.account)
+        by = context.person.name
+        await asyncio.to_thread(people.grant, wanted.name, wanted.role, by, at, wanted.account)
     text = _said(wanted)
     if context.remember is not None:
         await context.remember(

@@ -1,5 +1,6 @@
 """Cards: who may say yes, what voids them, and that one yes does it once."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from bot.command import Reply
 from configs.schema.chat import PersonSettings
 from engine.core.domain.risk import Lock, RiskState
 from tests.builders import CLOSE
+from tests.fakes import ListAsks
 from tests.unit.bot.talk import PEOPLE, STRANGER, Talk, button, digits
 from tests.unit.bot.test_command import HELD
 
@@ -392,3 +394,24 @@ async def test_buttons_carry_no_more_than_a_platform_takes() -> None:
             for each in row:
                 assert len(each.data) <= 60 and each.data.isascii()
     assert len(PEOPLE) == 6
+
+
+async def test_a_kill_while_the_yes_to_a_resume_is_written_down_is_not_undone() -> None:
+    talk = Talk(state="reducing")
+    card = await talk.say("ada", "/resume")
+
+    class Meanwhile(ListAsks):
+        """Somebody kills the desk while the answer becomes durable."""
+
+        def answer(self, nonce: str, answer: str, by: str, at: datetime, key: str) -> bool:
+            talk.desk.shown["state"] = "halted"
+            return super().answer(nonce, answer, by, at, key)
+
+    slow = Meanwhile()
+    slow.questions = talk.asks.questions
+    talk.asks = slow
+    talk.restart()
+    reply = await talk.press("ada", button(card, "Yes"))
+
+    assert reply.text.startswith("Nothing was done: the desk was reducing since None and is now halted")
+    assert talk.done == []

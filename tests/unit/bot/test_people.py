@@ -230,7 +230,8 @@ async def test_a_kill_needs_no_store_of_people_and_whatever_else_does() -> None:
     assert (await talk.say("tom", "/pause")).ok
     assert (await talk.say("tom", "/fx all")).text == "the store is gone"
     assert not (await talk.say("vera", "/kill")).ok
-    await talk.say("bob", "/kill")
+    assert (await talk.say("bob", "/kill")).text == f"You are telegram account {STRANGER}: nobody here."
+    assert [(await talk.say("bob", text)).text for text in ("/status", "hello", "/pause")] == ["", "", ""]
     assert talk.done == ["kill", "pause"]
 
 
