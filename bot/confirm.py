@@ -287,6 +287,7 @@ class Confirmations:
             who=request.who,
             source=request.source,
             key=f"{request.key}-yes",
+            age_s=0.0,  # the question has its own time, and a press that comes again must hear what came of it
             sure=True,
             approved=context.person.name if context.person.name != request.name else "",
         )

@@ -1,5 +1,6 @@
 """Cards: who may say yes, what voids them, and that one yes does it once."""
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -114,6 +115,18 @@ async def test_a_card_outlives_a_restart_and_an_answered_one_stays_answered() ->
     assert talk.done == ["close", "close"]
 
 
+async def test_a_press_that_comes_again_late_hears_what_came_of_it() -> None:
+    talk = Talk()
+    card = await talk.say("tom", "/buy SP500 1")
+    first = await talk.press("tom", button(card, "Yes"), key="p1")
+    talk.wait(40)
+
+    again = await talk.press("tom", button(card, "Yes"), key="p1", age_s=40)
+
+    assert again.text == first.text
+    assert talk.done == ["enter"]
+
+
 async def test_the_press_that_comes_again_after_a_crash_is_the_same_wish() -> None:
     """The store knows the yes, and perhaps the desk does not yet: it is told again, under the same key."""
     talk = Talk()
@@ -220,7 +233,7 @@ async def test_after_a_kill_another_admin_must_agree_and_everybody_who_listens_i
     ],
 )
 async def test_the_second_person_is_not_the_first_nor_one_who_could_not_ask(
-    name: str, surface: str, said: str
+    name: str, surface: str, said: str, record_property: Callable[[str, object], None]
 ) -> None:
     talk = Talk()
     card = await halted(talk)
@@ -229,11 +242,14 @@ async def test_the_second_person_is_not_the_first_nor_one_who_could_not_ask(
 
     assert reply.text.startswith(said)
     assert talk.done == ["kill"]
+    record_property("sums", {"A3 wrong second persons, all refused": 1})
     assert (await talk.press("ola", button(card, "Yes"))).ok
 
 
 @pytest.mark.parametrize("revoked", ["ada", "abe"])
-async def test_who_was_revoked_meanwhile_neither_asks_nor_approves(revoked: str) -> None:
+async def test_who_was_revoked_meanwhile_neither_asks_nor_approves(
+    revoked: str, record_property: Callable[[str, object], None]
+) -> None:
     talk = Talk()
     card = await halted(talk)
     await talk.say("ola", f"/roles revoke {revoked}")
@@ -241,6 +257,7 @@ async def test_who_was_revoked_meanwhile_neither_asks_nor_approves(revoked: str)
     await talk.press("abe", button(card, "Yes"))
 
     assert talk.done == ["kill"]
+    record_property("sums", {"A3 wrong second persons, all refused": 1})
 
 
 async def test_who_asked_may_take_it_back_and_a_second_person_may_refuse() -> None:

@@ -1,5 +1,6 @@
 """Who is heard: by number, closed by default, from the next message on."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -123,7 +124,9 @@ async def test_whoami_is_for_anybody_but_not_without_end() -> None:
     assert (await talk.say("vera", "/whoami")).text == "You are telegram account 1: vera, viewer."
 
 
-async def test_owners_give_and_take_roles_and_it_holds_from_the_next_message_on() -> None:
+async def test_owners_give_and_take_roles_and_it_holds_from_the_next_message_on(
+    record_property: Callable[[str, object], None],
+) -> None:
     talk = Talk()
 
     card = await talk.say("ola", "/roles grant vera trader")
@@ -138,6 +141,7 @@ async def test_owners_give_and_take_roles_and_it_holds_from_the_next_message_on(
     assert talk.done == ["pause"]
     kinds = [(record.kind, record.by) for record in talk.records if isinstance(record, CommandRecord)]
     assert kinds == [("grant", "ola"), ("revoke", "ola")]
+    record_property("figure", "A6 a revoked person is heard: 0 messages")
 
 
 async def test_an_account_can_be_named_and_a_second_platform_linked() -> None:
@@ -194,7 +198,9 @@ def test_without_a_store_nobody_can_be_let_in() -> None:
         People(ChatSettings()).grant("bob", Role.VIEWER, "ola", CLOSE)
 
 
-async def test_five_refused_tries_within_ten_minutes_are_told_once_and_each_is_written_down() -> None:
+async def test_five_refused_tries_within_ten_minutes_are_told_once_and_each_is_written_down(
+    record_property: Callable[[str, object], None],
+) -> None:
     talk = Talk()
 
     for _ in range(4):
@@ -206,6 +212,7 @@ async def test_five_refused_tries_within_ten_minutes_are_told_once_and_each_is_w
     (told,) = talk.chat.told
     assert told.lane is Lane.URGENT
     assert told.said.text == "vera (telegram 1) was refused 5 times within ten minutes. Last: “/resume”."
+    record_property("figure", "A5 refused tries until the owners are told, once: 5")
     refused = [record for record in talk.records if isinstance(record, AnswerRecord)]
     assert len({record.id for record in refused}) == 8
     assert (refused[0].by, refused[0].question, refused[0].refused) == ("vera", "/kill", True)
