@@ -249,14 +249,23 @@ class Bot:
         )
         if not self._answered.allows(account, now):
             return SILENCE
-        if self._questions is None or not self._announced.allows("strangers", now):
-            return Reply(who_is(who, "nobody here."), ok=False, only=True)
+        asked = await self._ask_access(message)
+        said = "nobody here yet. Access was asked for." if asked else "nobody here."
+        return Reply(who_is(who, said), ok=False, only=True)
+
+    async def _ask_access(self, message: Message) -> bool:
+        """Ask the owners about an account, unless it was spoken of: who was denied or revoked is not asked about."""
+        who = message.who
         try:
+            if self._questions is None or self._people.name_of(who):
+                return False
+            if not self._announced.allows("strangers", self._wall()):
+                return False
             await self._questions.ask_access(who, message.place)
         except StoreFailed as error:  # which is nothing to tell a stranger
-            log.warning("nobody could be asked about %s %s: %s", *account, error)
-            return Reply(who_is(who, "nobody here."), ok=False, only=True)
-        return Reply(who_is(who, "nobody here yet. Access was asked for."), ok=False, only=True)
+            log.warning("nobody could be asked about %s %s: %s", who.surface, who.number, error)
+            return False
+        return True
 
     async def _denied(self, message: Message, source: str, name: str, reply: Reply) -> None:
         """Refused wishes to change something are written down, and whoever keeps trying is told to the owners."""

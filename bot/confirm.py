@@ -121,8 +121,12 @@ class Confirmations:
         return Reply(text, buttons=(buttons,), update=_named(nonce))
 
     async def ask_access(self, who: Who, place: Place) -> None:
-        """Tell the owners that somebody wants to be heard."""
+        """Tell the owners that somebody wants to be heard, unless they were told and have not said yet."""
         who = who._replace(shown=clean(who.shown)[:40])
+        for asked in self._asks.waiting(self._wall()):
+            known = _read(asked)
+            if known.kind is Kind.ACCESS and known.who[:2] == who[:2]:
+                return
         name = self._people.new_name(who)
         text = (
             f"{who.surface} account {who.number} asks for access; it shows the name {who.shown!r}, which"
@@ -321,13 +325,11 @@ class Confirmations:
             return Reply("That could be answered for a day. /roles grant does the same.", ok=False)
         if not asked.answer and not await self._first(nonce, role.word if role else "no", context):
             return await self._access(context, nonce, role)
-        if role is None:
-            return Reply(
-                f"{request.who.surface} account {request.who.number} gets no role.", update=_named(nonce)
-            )
         account = request.who._replace(shown="")
         try:
-            told = await change(context, Change("grant", request.name, role, account), context.key)
+            told = await change(
+                context, Change("grant" if role else "deny", request.name, role, account), context.key
+            )
         except WhydeskError as error:
             return Reply(str(error), ok=False)
         return told._replace(update=_named(nonce))

@@ -129,9 +129,13 @@ class People:
         if whose and whose != name and self.role(whose):
             raise Refused(f"{what} is {whose}'s: /roles revoke {whose} first")
 
+    def name_of(self, who: Who) -> str:
+        """The name that an account was given, also to say no to it; empty for one that was never spoken of."""
+        return self._named(who.surface, who.number)
+
     def new_name(self, who: Who) -> str:
         """The name of an account: the one that it has; else what it shows if nobody has or had it; else its number."""
-        known = self._named(who.surface, who.number)
+        known = self.name_of(who)
         if known:
             return known
         taken = {entry.name for entry in self.everybody()} | set(_RESERVED)

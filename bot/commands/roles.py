@@ -77,6 +77,8 @@ def _said(wanted: Change) -> str:
     account = f", at {wanted.account.surface} account {wanted.account.number}" if wanted.account else ""
     if wanted.kind == "link":
         return f"{wanted.name} is heard{account}"
+    if wanted.kind == "deny":
+        return f"{wanted.name} gets no role{account}"
     if wanted.role is None:
         return f"{wanted.name} has no role from the next message on"
     return f"{wanted.name} is {wanted.role.word}{account}"

@@ -47,6 +47,7 @@ async def test_a_stranger_gets_one_answer_an_hour_and_the_owners_are_asked() -> 
     assert [each.label for row in told.said.buttons for each in row] == ["Viewer", "Trader", "Deny"]
     talk.wait(3600)
     assert (await talk.say("bob", "hello")).text == first.text
+    assert len([each for each in talk.chat.told if each.said.buttons]) == 1, "it waits already"
 
 
 @pytest.mark.parametrize("shown", ["\ud800", "a\nb", "x" * 10_000, "<b>", "\x1b[2J", "ola"])
@@ -100,8 +101,14 @@ async def test_a_stranger_who_is_denied_stays_one() -> None:
 
     denied = await talk.press("ola", button(talk.chat.told[0].said, "Deny"))
 
-    assert denied.text == f"telegram account {STRANGER} gets no role."
+    assert denied.text == f"Bob gets no role, at telegram account {STRANGER}."
     assert talk.bot._people.of(Who("telegram", STRANGER)) is None
+    talk.wait(7200)
+    assert (await talk.say("bob", "hello")).text == f"You are telegram account {STRANGER}: nobody here."
+    assert len([each for each in talk.chat.told if each.said.buttons]) == 1
+    card = await talk.say("ola", "/roles grant bob viewer")
+    assert (await talk.say("ola", digits(card))).ok
+    assert (await talk.say("bob", "/status")).ok
 
 
 @pytest.mark.parametrize("shown", ["ola", "console", "TOM", "", "Ж", "x" * 99, "all", "9lives", "a b"])
