@@ -21,6 +21,7 @@ from bot.commands.roles import Change, change
 from bot.people import People, Person, Role, Who
 from configs.schema.chat import ChatSettings
 from engine.core.domain.errors import WhydeskError
+from engine.core.domain.records import CommandRecord
 from engine.ports import Asked, Asks
 from explain.units import percent, price
 
@@ -31,6 +32,8 @@ MOVED = Decimal("0.005")
 ACCESS_FOR = timedelta(days=1)
 """So long a stranger's wish for access waits for an owner."""
 PRESSED = "v1"
+RECENT = 200
+"""Commands among which one that has just begun is looked for."""
 _CODE_DIGITS = 4
 
 
@@ -258,14 +261,14 @@ class Confirmations:
 
     def _void(self, request: Request, context: Context) -> str:
         """What has changed since the card, so that it is not what was agreed to; empty when nothing has."""
-        role = self._people.role(request.name)
-        if role is None or role < request.role:
+        asker = self._asker(request)
+        if asker is None:
             return f"{request.name} may no longer ask for it"
         registry = _registry(context)
         command = registry.called(request.command)
         if command is None or command.preview is None:
             return f"/{request.command} is not known any more"
-        asking = context._replace(person=Person(request.name, role), who=request.who, registry=registry)
+        asking = context._replace(person=asker, who=request.who)
         try:
             card = command.preview(asking, request.arguments)
         except WhydeskError as error:
@@ -279,18 +282,22 @@ class Confirmations:
             return "more is held than the card says"
         return _moved(request.prices, card.prices)
 
+    def _asker(self, request: Request) -> Person | None:
+        """Who asked, if they still may."""
+        role = self._people.role(request.name)
+        return Person(request.name, role) if role is not None and role >= request.role else None
+
     async def _carry_out(self, request: Request, context: Context, nonce: str) -> Reply:
         """For whoever asked; under a key of its own, since what did not wait for the answer had the message's."""
-        role = self._people.role(request.name)
-        assert role is not None, "it was looked at"
-        registry = _registry(context)
+        registry, asker = _registry(context), self._asker(request)
         command = registry.called(request.command)
-        assert command is not None, "it was looked at"
+        if asker is None or command is None:
+            return Reply(f"Nothing was done: {request.name} may no longer ask for it.", ok=False)
         asking = context._replace(
-            person=Person(request.name, role),
+            person=asker,
             who=request.who,
             source=request.source,
-            key=f"{request.key}-yes",
+            key=_wish_key(request),
             age_s=0.0,  # the question has its own time, and a press that comes again must hear what came of it
             sure=True,
             approved=context.person.name if context.person.name != request.name else "",
@@ -303,6 +310,9 @@ class Confirmations:
         when = _time(asked.answered or asked.at)
         if asked.answer == "yes" and asked.key == _key(context):
             if self._wall() < asked.expires:
+                void = "" if _begun(request, context) else self._void(request, context)
+                if void:
+                    return Reply(f"Nothing was done: {void}. Say it again if it is meant.", ok=False)
                 return await self._carry_out(request, context, asked.nonce)
             text = (
                 f"It was answered at {when}, and the desk stopped meanwhile: /status shows what came of it."
@@ -384,6 +394,21 @@ def _registry(context: Context) -> Registry:
 
 def _read(asked: Asked) -> Request:
     return msgspec.json.decode(asked.body, type=Request)
+
+
+def _wish_key(request: Request) -> str:
+    return f"{request.key}-yes"
+
+
+def _begun(request: Request, context: Context) -> bool:
+    """Whether the desk has a record of it: then the position and the state may be what it has made of them."""
+    newest = (each.record for each in context.journal.find(kind="command", limit=RECENT))
+    return any(
+        isinstance(record, CommandRecord)
+        and record.source == request.source
+        and record.key.startswith(_wish_key(request))
+        for record in newest
+    )
 
 
 def _key(context: Context) -> str:

@@ -115,6 +115,33 @@ async def test_a_card_outlives_a_restart_and_an_answered_one_stays_answered() ->
     assert talk.done == ["close", "close"]
 
 
+async def test_a_yes_that_was_lost_in_a_crash_is_no_yes_to_what_has_changed_since() -> None:
+    talk = Talk(state="reducing")
+    card = await talk.say("ada", "/resume")
+    talk.desk.refuse = "the process died here"
+    await talk.press("ada", button(card, "Yes"), key="p1")
+    talk.desk.refuse = ""
+    talk.restart()
+    await talk.say("tom", "/kill")
+
+    again = await talk.press("ada", button(card, "Yes"), key="p1")
+
+    assert again.text.startswith("Nothing was done: the desk was reducing since None and is now halted")
+    assert talk.done == ["kill"]
+
+
+async def test_a_yes_that_comes_again_after_its_asker_was_revoked_does_nothing() -> None:
+    talk = Talk()
+    card = await talk.say("tom", "/kill flatten")
+    talk.desk.refuse = "the process died here"
+    await talk.press("tom", button(card, "Yes"), key="p1")
+    talk.desk.refuse = ""
+    await talk.say("ola", "/roles revoke tom")
+    await talk.press("tom", button(card, "Yes"), key="p1")
+
+    assert talk.done == ["kill"]
+
+
 async def test_a_press_that_comes_again_late_hears_what_came_of_it() -> None:
     talk = Talk()
     card = await talk.say("tom", "/buy SP500 1")
