@@ -295,3 +295,26 @@ def test_a_pace_remembers_no_more_keys_than_it_may() -> None:
 def test_two_people_cannot_be_one_account() -> None:
     with pytest.raises(ValueError, match="telegram 5 is named twice"):
         ChatSettings(people=(PersonSettings("a", telegram=5), PersonSettings("b", telegram=5)))
+
+
+async def test_an_account_changes_hands_only_after_its_owner_was_revoked_and_never_against_the_profile() -> (
+    None
+):
+    talk = Talk()
+
+    async def done(text: str) -> str:
+        reply = await talk.say("ola", text)
+        return (await talk.say("ola", digits(reply))).text if "Type " in reply.text else reply.text
+
+    await done("/roles grant 99 trader bob")
+    assert (
+        await done("/roles link vera telegram 99") == "telegram account 99 is bob's: /roles revoke bob first"
+    )
+    await done("/roles revoke bob")
+    assert await done("/roles link vera telegram 99") == "Vera is heard, at telegram account 99."
+    assert talk.bot._people.of(Who("telegram", 99)) == Person("vera", Role.VIEWER)
+    await done("/roles revoke tom")
+    assert await done("/roles link vera telegram 2") == (
+        "telegram account 2 is tom's by the profile, and stays so"
+    )
+    assert talk.bot._people.of(Who("telegram", 2)) is None
