@@ -64,9 +64,7 @@ def load_token(name: str, settings: ChatSettings, environment: Mapping[str, str]
     return found[name]
 
 
-def _find(
-    names: tuple[str, ...], file: str, environment: Mapping[str, str]
-) -> tuple[dict[str, str], str]:
+def _find(names: tuple[str, ...], file: str, environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
     found = {name: environment[name].strip() for name in names if environment.get(name, "").strip()}
     where = "the environment"
     if not found and file:

@@ -300,17 +300,23 @@ class Mail(Protocol):
     def waiting(self, source: str) -> tuple[Parcel, ...]:
         """Parcels that are neither delivered nor dead, by lane and number."""
 
+    def trying(self, numbers: Sequence[int]) -> None:
+        """They are about to leave: one that leaves again after a crash can say that it may have been told before."""
+
     def delivered(self, numbers: Sequence[int], sent_as: str, at: datetime) -> None:
         """They are there, as one message of that name."""
 
-    def delayed(self, number: int, due: datetime, why: str) -> None:
-        """Tried in vain; to be tried again at `due`."""
+    def delayed(self, numbers: Sequence[int], due: datetime, why: str, *, unknown: bool = False) -> None:
+        """Tried in vain; to be tried again at `due`. `unknown` when they may have arrived all the same."""
 
     def dead(self, number: int, why: str, at: datetime) -> None:
         """Given up for good: the platform will never take it."""
 
     def last_of(self, source: str, place: str, group: str) -> Parcel | None:
-        """The newest delivered parcel of a group, to edit or to answer to."""
+        """The newest delivered parcel of a group, to edit."""
+
+    def first_of(self, source: str, place: str, group: str) -> Parcel | None:
+        """The oldest one that is remembered, to answer to."""
 
     def dead_letters(self) -> tuple[tuple[Parcel, str], ...]:
         """What was given up, and why, newest first."""

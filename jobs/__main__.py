@@ -76,6 +76,19 @@ def demo(
 
 
 @app.command()
+def setup(
+    home: HomeDir = VAR,
+    profile: Profile = "live-paper",
+    as_json: AsJson = False,
+    name: Annotated[str, typer.Option(help="What the desk calls you.")] = "owner",
+) -> None:
+    """Make a profile that is talked to at Telegram: checks the token, finds your id, says the first words."""
+    from jobs import setup as job
+
+    job.main(home, profile, name, as_json=as_json)
+
+
+@app.command()
 def run(
     replay: Annotated[list[Path], typer.Option("--replay", help="Recorded bars to run on.")] = [],  # noqa: B006
     more: More = None,

@@ -42,7 +42,8 @@ def test_an_empty_store_gets_the_schema_that_the_tables_describe(url: str) -> No
         command.check(alembic_config(connection))
         names = inspect(connection).get_table_names()
     assert sorted(names) == [
-        "accounts", "alembic_version", "asks", "halts", "inbox", "leases", "locks", "people", "records",
+        "accounts", "alembic_version", "asks", "halts", "inbox", "leases", "letters", "locks", "parcels", "people",
+        "records",
     ]  # fmt: skip
 
 
