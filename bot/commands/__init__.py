@@ -1,8 +1,8 @@
 """Every command, in the order that help lists them."""
 
 from bot.command import Registry
+from bot.commands import answer, kill, report, risk, roles, status, trade, trades, why
 from bot.commands import help as help_
-from bot.commands import kill, report, risk, status, trade, trades, why
 
 REGISTRY = Registry(
     (
@@ -13,6 +13,8 @@ REGISTRY = Registry(
         *risk.COMMANDS,
         *kill.COMMANDS,
         *trade.COMMANDS,
+        *answer.COMMANDS,
+        *roles.COMMANDS,
         *help_.COMMANDS,
     )
 )

@@ -194,3 +194,44 @@ class ParcelTable(Base):
 
 
 Index("ix_parcels_desk_source_topic", ParcelTable.desk, ParcelTable.source, ParcelTable.topic)
+
+
+class PersonTable(Base):
+    """Roles that were given and taken in the chats of each desk; an empty role was taken away."""
+
+    __tablename__ = "people"
+
+    desk: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    role: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class AccountTable(Base):
+    """Whose account a number at a platform is, as it was said in a chat."""
+
+    __tablename__ = "accounts"
+
+    desk: Mapped[str] = mapped_column(Text, primary_key=True)
+    surface: Mapped[str] = mapped_column(Text, primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class AskTable(Base):
+    """Questions for a yes or a no, by their nonce; the answer is null while nobody has given one."""
+
+    __tablename__ = "asks"
+
+    desk: Mapped[str] = mapped_column(Text, primary_key=True)
+    nonce: Mapped[str] = mapped_column(Text, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires: Mapped[datetime] = mapped_column(UTCDateTime)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    answer: Mapped[str | None] = mapped_column(Text)
+    by: Mapped[str | None] = mapped_column(Text)
+    answered: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    key: Mapped[str | None] = mapped_column(Text)
