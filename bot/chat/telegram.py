@@ -230,7 +230,7 @@ class TelegramChat:
             # One update that the library cannot read must not hide all others for ever.
             address = f"{bot.base_url}/getUpdates?offset={self._offset}"
             told = await self._line.polling.post(address)
-        return [self._made(each) for each in told if isinstance(each, dict)]
+        return [self._made(each) for each in told] if isinstance(told, list) else []
 
     def _made(self, told: dict[str, object]) -> Update:
         try:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from telegram import CallbackQuery, Chat, InaccessibleMessage, Message, MessageEntity, Update, User
 
 from bot.chat import port
+from bot.chat.telegram_text import whole
 from bot.people import Who
 
 SOURCE = "telegram"
@@ -80,7 +81,7 @@ def _typed(message: Message, me: Myself) -> port.Message | None:
     if text is None:
         return None
     return port.Message(
-        _whole(text),
+        whole(text),
         _who(user),
         f"{message.chat.id}.{message.message_id}",
         port.Place(SOURCE, message.chat.id, _topic(message)),
@@ -150,7 +151,7 @@ def _pressed(query: CallbackQuery, earliest: datetime | None) -> port.Message | 
     sent = _BEGINNING if isinstance(card, InaccessibleMessage) else card.date
     topic = _topic(card) if isinstance(card, Message) else 0
     return port.Message(
-        _whole(query.data),
+        whole(query.data),
         _who(query.from_user),
         f"press.{query.id}",
         port.Place(SOURCE, card.chat.id, topic),
@@ -165,9 +166,4 @@ def _topic(message: Message) -> int:
 
 
 def _who(user: User) -> Who:
-    return Who(SOURCE, user.id, _whole(user.full_name))
-
-
-def _whole(text: str) -> str:
-    """Half characters, which JSON can carry and nothing can write down, are question marks."""
-    return text.encode(errors="replace").decode()
+    return Who(SOURCE, user.id, whole(user.full_name))

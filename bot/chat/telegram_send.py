@@ -12,9 +12,9 @@ from telegram import InlineKeyboardMarkup, InputMediaPhoto, LinkPreviewOptions, 
 from telegram.constants import ParseMode
 from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, TelegramError
 
-from bot.chat.port import Place, Said
+from bot.chat.port import Button, Place, Said
 from bot.chat.telegram_read import name_of, place_of
-from bot.chat.telegram_text import Parts, notice, parts, plain, rendered
+from bot.chat.telegram_text import Parts, notice, parts, plain, rendered, whole
 from bot.chat.telegram_wire import Line
 
 
@@ -75,7 +75,13 @@ class _Part(NamedTuple):
 
 def packed(said: Said, to: int = 0) -> bytes:
     """As a parcel carries it."""
-    return msgspec.json.encode(Spoken(said, to))
+    buttons = tuple(
+        tuple(Button(whole(each.label), whole(each.data)) for each in row) for row in said.buttons
+    )
+    kept = said._replace(
+        text=whole(said.text), buttons=buttons, thread=whole(said.thread), update=whole(said.update)
+    )
+    return msgspec.json.encode(Spoken(kept, to))
 
 
 class TelegramSender:

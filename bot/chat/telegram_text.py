@@ -40,17 +40,18 @@ def parts(said: Sequence[Said]) -> Parts:
     return Parts((under, *split("\n".join(rest), MOST_TEXT)), last.picture, keyboard(last.buttons))
 
 
+def whole(text: str) -> str:
+    """Half characters, which JSON can carry and nothing can write down, are question marks."""
+    return text.encode(errors="replace").decode()
+
+
 def clean(text: str) -> str:
     """Without what cannot be sent or would turn the order of what is read: half characters, controls, overrides.
 
     >>> clean("1\\x00\\u202e2\\ud800")
-    '12\ufffd'
+    '12?'
     """
-    return "".join(
-        "\ufffd" if "\ud800" <= character <= "\udfff" else character
-        for character in text
-        if character in "\n\t" or not _unseen(character)
-    )
+    return "".join(character for character in whole(text) if character in "\n\t\r" or not _unseen(character))
 
 
 def _unseen(character: str) -> bool:

@@ -34,7 +34,9 @@ def units(text: str) -> int:
 
 def read(text: str) -> str:
     """The text that people will see. A bare & is refused here, though Telegram would show it: it was not escaped."""
-    seen, open_tags, at = [], [], 0
+    seen: list[str] = []
+    open_tags: list[str] = []
+    at = 0
     while at < len(text):
         if text[at] == "&":
             found = _ENTITY.match(text, at)

@@ -354,7 +354,7 @@ class BotServer:
         return {"caption": self._words(args, "caption"), "photo": [photo]}
 
     def _keep(self, chat: int, args: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
-        message = {
+        message: dict[str, Any] = {
             "message_id": next(self._ids), "date": int(time.time()), "chat": room(chat), "from": BOT,
         } | content | _buttons(args)  # fmt: skip
         if topic := int(args.get("message_thread_id") or 0):
