@@ -20,6 +20,7 @@ from bot.chat.port import How, Lane, Message, Place, Said
 from bot.chat.telegram_read import SOURCE, WANTED, Myself, heard, moved, name_of
 from bot.chat.telegram_send import TelegramSender, packed, seconds
 from bot.chat.telegram_wire import line
+from bot.outbox import Moved, Refused, TooFast, Unreachable
 from configs.schema.chat import TelegramSettings
 from engine.core.domain.errors import StoreFailed
 from engine.ports import Letter, Mail, Post
@@ -33,6 +34,8 @@ AT_ONCE_S = 1.0
 """A poll that is answered sooner may have found what was waiting before it began."""
 _UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 """How the library fails at an update of a shape that it does not know."""
+REMEMBERED = 1000
+"""Keys of messages that were passed on, for the case that the store cannot say which are new."""
 NO_TOKEN = "Telegram does not know this token: expected the one that @BotFather gave"  # noqa: S105
 OTHERS = (
     "another program receives the messages of this bot: one token is for one desk. Nothing is received here until it"
@@ -97,6 +100,8 @@ class TelegramChat:
         """When nothing was waiting at Telegram any more: by a clock that only goes on, and by the desk's."""
         self._shown: dict[int, tuple[BotCommand, ...]] = {}
         self._beside: set[asyncio.Task[None]] = set()
+        self._passed: deque[str] = deque(maxlen=REMEMBERED)
+        self._unkept: set[str] = set()
 
     async def messages(self) -> AsyncIterator[Message]:
         """First what was heard and not answered before a crash, then what people write. Nothing ends it."""
@@ -110,17 +115,32 @@ class TelegramChat:
         """In one transaction: the message is answered, and the answer on its way."""
         to = 0 if message.private or message.how is How.PRESSED else int(message.key.rpartition(".")[2])
         post = self._post(message.place, said, Lane.URGENT, to)
-        await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [post])
+        try:
+            await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [post])
+        except StoreFailed as error:
+            await self._send_now([post], error)
 
     async def tell(self, said: Said, lane: Lane) -> None:
         """Put it on its way to each chat of the settings."""
         posts = [self._post(place, said, lane) for place in self._places]
-        if posts:
-            await asyncio.to_thread(self._mail.post, posts)
+        try:
+            if posts:
+                await asyncio.to_thread(self._mail.post, posts)
+        except StoreFailed as error:
+            await self._send_now(posts, error)
 
     def _post(self, place: Place, said: Said, lane: Lane, to: int = 0) -> Post:
         where = name_of(self.sender.now_at(place))
         return Post(SOURCE, where, lane, self._now(), packed(said, to), said.update or said.thread)
+
+    async def _send_now(self, posts: Sequence[Post], why: StoreFailed) -> None:
+        """A full disk must not keep anybody from hearing of it: one try, past the outbox."""
+        log.warning("what is said goes out without a record: %s", why)
+        for post in posts:
+            try:
+                await self.sender.send(post.place, [post.body], "", "")
+            except (TooFast, Unreachable, Refused, Moved) as error:
+                log.warning("it did not arrive at %s: %s", post.place, error)
 
     async def close(self) -> None:
         """Let go of the connections. What waits to be sent waits for the next start."""
@@ -133,7 +153,7 @@ class TelegramChat:
         while True:
             try:
                 letters = await asyncio.to_thread(self._mail.unanswered, SOURCE)
-                return [message for letter in letters if (message := await self._opened(letter))]
+                return self._pass([message for letter in letters if (message := await self._opened(letter))])
             except StoreFailed as error:
                 await self._wait_after(str(error))
 
@@ -198,7 +218,10 @@ class TelegramChat:
         updates = await self._updates(self._poll_s)
         messages = self._read(updates, self._earliest(began))
         letters = [Letter(SOURCE, each.key, each.at, msgspec.json.encode(each)) for each in messages]
-        new = await asyncio.to_thread(self._mail.receive, letters) if letters else ()
+        try:
+            new = await asyncio.to_thread(self._mail.receive, letters) if letters else ()
+        except StoreFailed as error:
+            return self._at_once(messages, error)
         if len(updates) < MOST_UPDATES:
             self._emptied = (asyncio.get_running_loop().time(), self._now())
         if updates:
@@ -206,7 +229,29 @@ class TelegramChat:
         for update in updates:
             if update.callback_query is not None:
                 self._do_beside(self._acknowledge(update.callback_query.id))
-        return [msgspec.json.decode(letter.body, type=Message) for letter in new]
+        return await self._first_heard([msgspec.json.decode(letter.body, type=Message) for letter in new])
+
+    def _at_once(self, messages: Sequence[Message], error: StoreFailed) -> list[Message]:
+        """What cannot be kept is passed on, once, for it may be a kill; nothing of it is confirmed to Telegram."""
+        fresh = [message for message in messages if message.key not in self._passed]
+        if not fresh:
+            raise error
+        log.warning("%s messages are not durable: %s", len(fresh), error)
+        self._unkept |= {message.key for message in fresh}
+        return self._pass(fresh)
+
+    async def _first_heard(self, messages: Sequence[Message]) -> list[Message]:
+        """Without those that were passed on before they could be kept: they have been answered."""
+        for message in messages:
+            if message.key in self._unkept:
+                await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [])
+        fresh = [message for message in messages if message.key not in self._unkept]
+        self._unkept -= {message.key for message in messages}
+        return self._pass(fresh)
+
+    def _pass(self, messages: list[Message]) -> list[Message]:
+        self._passed.extend(message.key for message in messages)
+        return messages
 
     def _earliest(self, began: float) -> datetime | None:
         """When the oldest of what a poll that began then has brought can have happened; None if nobody knows.

@@ -16,29 +16,7 @@ from bot.chat.port import Button, Place, Said
 from bot.chat.telegram_read import name_of, place_of
 from bot.chat.telegram_text import Parts, notice, parts, plain, rendered, whole
 from bot.chat.telegram_wire import Line
-
-
-class TooFast(Exception):
-    """Too much at once; to be tried again after so many seconds."""
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__(f"{retry_after} s")
-        self.retry_after = retry_after
-
-
-class Unreachable(Exception):
-    pass
-
-
-class Refused(Exception):
-    pass
-
-
-class Moved(Exception):
-    def __init__(self, place: str) -> None:
-        super().__init__(place)
-        self.place = place
-
+from bot.outbox import Moved, Refused, TooFast, Unreachable
 
 log = logging.getLogger(__name__)
 

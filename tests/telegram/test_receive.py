@@ -1,6 +1,6 @@
 """What people write at Telegram is heard once, in order, whatever happens; what they did not say never is."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
@@ -13,12 +13,6 @@ from bot.people import Who
 from engine.ports import Letter
 from tests.telegram.mail import HASTE, Ear, ListMail, listening, soon
 from tests.telegram.server import BOT, CHANNEL, GROUP, ME, Answer, BotServer, Fault, person, room
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[BotServer]:
-    async with BotServer() as server:
-        yield server
 
 
 async def heard_before(ear: Ear, server: BotServer, word: str = "/last") -> list[str]:
@@ -75,21 +69,28 @@ async def test_the_offset_moves_only_after_the_letter_is_durable(server: BotServ
     assert confirmed == [0]
 
 
-async def test_a_letter_that_cannot_be_kept_is_not_confirmed_and_comes_when_there_is_room(
+async def test_a_kill_is_heard_though_the_disk_is_full_once_and_confirmed_only_when_it_is_kept(
     server: BotServer,
 ) -> None:
     mail = ListMail()
     async with listening(server, mail) as (chat, ear):
         await server.until(lambda: server.polls)
-        mail.full = 3
+        mail.full = 5
         update = server.write("/kill")
-        await server.until(lambda: server.polls >= 3)
+        kill = await ear.next()
+        assert mail.full == 4
+        await chat.answer(kill, Said("Halted."))
+        await chat.tell(Said("The desk is halted."), Lane.URGENT)
         assert server.confirmed < update["update_id"]
-
-        assert (await ear.next()).text == "/kill"
         await server.until(lambda: server.confirmed >= update["update_id"])
+        assert await heard_before(ear, server) == []
+        assert chat.trouble == ""
 
-    assert chat.trouble == ""
+    assert kill.text == "/kill"
+    assert server.texts() == ["Halted.", "The desk is halted."]
+    assert server.texts(GROUP) == ["The desk is halted."]
+    async with listening(server, mail) as (_, ear):
+        assert (await ear.next()).text == "/last"
 
 
 async def test_what_was_heard_and_not_answered_before_a_crash_comes_again_and_what_was_does_not(

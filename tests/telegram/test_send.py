@@ -5,19 +5,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.chat.port import Button, Said
-from bot.chat.telegram_send import Moved, Refused, TelegramSender, TooFast, Unreachable, packed
+from bot.chat.telegram_send import TelegramSender, packed
 from bot.chat.telegram_wire import Line, line
+from bot.outbox import Moved, Refused, TooFast, Unreachable
 from tests.telegram.server import GROUP, ME, PNG, TOKEN, Answer, BotServer, Fault
 
 TABLE = "```\nasset  size\nBTC    1\n```"
 PARSE = Answer(400, "Bad Request: can't parse entities: Unsupported start tag")
 PICTURE = PNG + b"1"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[BotServer]:
-    async with BotServer() as server:
-        yield server
 
 
 class Sending:

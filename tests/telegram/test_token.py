@@ -4,32 +4,17 @@ import asyncio
 import io
 import logging
 import pickle
-from collections.abc import Iterator
 
 import pytest
 
 from bot.chat.port import Said
-from bot.chat.telegram_send import Refused, TooFast, Unreachable, packed
+from bot.chat.telegram_send import packed
 from bot.chat.telegram_wire import LOUD, Redacting, Secret, line
+from bot.outbox import Refused, TooFast, Unreachable
 from tests.telegram.mail import listening
 from tests.telegram.server import ME, TOKEN, Answer, BotServer, Fault
 
 SECRET = TOKEN.partition(":")[2]
-
-
-@pytest.fixture
-def everything() -> Iterator[io.StringIO]:
-    """All that any logger says, from DEBUG on."""
-    text = io.StringIO()
-    handler = logging.StreamHandler(text)
-    handler.setFormatter(logging.Formatter("%(name)s %(message)s"))
-    root = logging.getLogger()
-    before = root.level
-    root.setLevel(logging.DEBUG)
-    root.addHandler(handler)
-    yield text
-    root.removeHandler(handler)
-    root.setLevel(before)
 
 
 FAULTS = (
