@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 MOST_COMMANDS, MOST_DESCRIPTION = 100, 256
 MOST_UPDATES = 100
 """Updates of one answer; when there are so many, more may wait."""
-AT_ONCE_S = 1.0
-"""A poll that is answered sooner may have found what was waiting before it began."""
+GAP_S = 1.0
+"""Between two polls there is less, unless something went wrong."""
 _UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 """How the library fails at an update of a shape that it does not know."""
 REMEMBERED = 1000
@@ -256,13 +256,12 @@ class TelegramChat:
     def _earliest(self, began: float) -> datetime | None:
         """When the oldest of what a poll that began then has brought can have happened; None if nobody knows.
 
-        A poll that had to wait was answered as it happened. One that had not brings what has come since the last one.
+        Polls that follow upon each other are answered as it happens. After a gap, it may be as old as the gap.
         """
         if self._emptied is None:
             return None
         emptied, at = self._emptied
-        waited = asyncio.get_running_loop().time() - began
-        return self._now() if waited >= AT_ONCE_S and began - emptied < AT_ONCE_S else at
+        return self._now() if began - emptied < GAP_S else at
 
     async def _updates(self, wait_s: float) -> Sequence[Update]:
         """What Telegram has from the offset on, which confirms everything before it."""

@@ -93,13 +93,7 @@ def _typed(message: Message, me: Myself) -> port.Message | None:
 
 def _from_elsewhere(message: Message) -> bool:
     """Whether somebody else's words, or nobody's, stand in it."""
-    return bool(
-        message.forward_origin
-        or message.via_bot
-        or message.sender_chat
-        or message.is_automatic_forward
-        or message.edit_date
-    )
+    return bool(message.forward_origin or message.via_bot or message.sender_chat or message.edit_date)
 
 
 def _to_me(message: Message, text: str, me: Myself) -> str | None:

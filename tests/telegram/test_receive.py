@@ -6,9 +6,11 @@ from time import perf_counter
 from typing import Any
 
 import pytest
+from telegram import Update
 
 from bot.chat.port import How, Lane, Place, Said
 from bot.chat.telegram import OTHERS, Patience
+from bot.chat.telegram_read import Myself, heard
 from bot.people import Who
 from engine.ports import Letter
 from tests.telegram.mail import HASTE, Ear, ListMail, listening, soon
@@ -198,6 +200,9 @@ NOT_SAID: dict[str, Callable[[BotServer], dict[str, Any]]] = {
     "a button of a message that is not in a chat": lambda s: {
         "callback_query": PRESS | {"inline_message_id": "1", "data": "/kill"}
     },
+    "a button that a bot pressed": lambda s: {
+        "callback_query": PRESS | {"from": ROBOT, "data": "/kill", "message": s.message("card")}
+    },
     "a button of a game": lambda s: {
         "callback_query": PRESS | {"game_short_name": "g", "message": s.message("card")}
     },
@@ -311,6 +316,45 @@ async def test_a_press_that_waited_while_the_desk_was_down_may_be_as_old_as_its_
     assert waited.at == datetime(2026, 1, 5, 9, tzinfo=UTC)
     assert unknown.at == datetime(1970, 1, 1, tzinfo=UTC)
     assert abs(at_once.at - began) < timedelta(seconds=2)
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_a_press_is_no_older_than_its_card_and_than_what_is_known_of_it(minutes: int) -> None:
+    sent = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    earliest = sent + timedelta(minutes=minutes)
+    card = {"message_id": 1, "date": int(sent.timestamp()), "chat": room(ME)}
+    told = {"update_id": 1, "callback_query": PRESS | {"data": "yes", "message": card}}
+
+    pressed = heard(Update.de_json(told, None), Myself(1, "Whydesk_bot"), earliest)
+
+    assert pressed is not None
+    assert pressed.at == max(sent, earliest)
+
+
+async def test_a_press_that_came_while_telegram_was_out_of_reach_may_be_as_old_as_the_last_poll(
+    server: BotServer,
+) -> None:
+    async with listening(server, patience=HASTE._replace(first=1.2, most=1.2)) as (_, ear):
+        await heard_before(ear, server)
+        await server.until(lambda: not server.waiting)
+        polled = datetime.now(UTC)
+        server.fail("getUpdates", Fault.DROPPED_BEFORE)
+        server.write("/status")
+        await ear.next()
+        await server.until(lambda: not server.faults)
+        server.press("yes", server.message("Resume?", date=1, **{"from": BOT}))
+
+        assert (await ear.next()).at - polled < timedelta(seconds=1)
+
+
+async def test_a_webhook_that_somebody_sets_is_removed_again(server: BotServer) -> None:
+    async with listening(server) as (_, ear):
+        await heard_before(ear, server)
+        server.webhook = "https://elsewhere"
+        server.write("/kill")
+
+        assert (await ear.next()).text == "/kill"
+        await server.until(lambda: not server.webhook)
 
 
 async def test_an_update_that_cannot_be_read_hides_none_of_the_others(server: BotServer) -> None:

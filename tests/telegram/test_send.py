@@ -81,10 +81,11 @@ async def test_an_answer_stands_under_the_question_and_arrives_though_the_questi
     first = await send("Bought.")
 
     await send("Sold.", after=first)
+    await send("Held.", to=int(first))
     await send("It was so.", to=99999)
 
-    assert server.sent[1]["reply_to_message"]["text"] == "Bought."
-    assert server.texts()[2] == "It was so."
+    assert [message["reply_to_message"]["text"] for message in server.sent[1:3]] == ["Bought.", "Bought."]
+    assert server.texts()[3] == "It was so."
 
 
 async def test_a_topic_is_kept_and_one_that_is_gone_swallows_nothing(
@@ -160,6 +161,7 @@ async def test_a_picture_is_replaced_by_a_picture_and_by_a_text(server: BotServe
     last = await send("No picture today.", replace=again)
 
     assert last != again
+    assert server.called("editMessageText") == []
     assert [message.get("text") for message in server.shown.values()] == ["No picture today."]
 
 

@@ -37,6 +37,7 @@ async def test_no_failure_of_a_whole_session_shows_the_token(everything: io.Stri
             server.push(message={"message_id": "?"})
             await ear.next()
             for fault in FAULTS:
+                server.faults.clear()
                 server.fail("sendMessage", fault, fault, fault)
                 try:
                     await chat.sender.send(str(ME), [packed(Said("hello"))], "", "")
@@ -57,6 +58,8 @@ async def test_no_failure_of_a_whole_session_shows_the_token(everything: io.Stri
 
 
 async def test_the_libraries_below_are_quiet(everything: io.StringIO) -> None:
+    for name in LOUD:
+        logging.getLogger(name).setLevel(logging.DEBUG)
     async with BotServer() as server, listening(server) as (_, ear):
         server.write("/status")
         await ear.next()
