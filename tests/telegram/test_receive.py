@@ -449,10 +449,12 @@ async def test_to_a_program_that_will_not_yield_we_give_way_and_come_back_when_i
     server: BotServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.fail("getUpdates", *[Answer(409, "Conflict: terminated by other getUpdates request")] * 9)
-    async with listening(server, patience=HASTE._replace(again=0.0, refused=0.1)) as (chat, ear):
+    async with listening(server, patience=HASTE._replace(again=0.0, refused=0.2)) as (chat, ear):
         await soon(lambda: chat.trouble == OTHERS)
+        began = perf_counter()
         server.write("/kill")
         assert (await ear.next()).text == "/kill"
+        assert perf_counter() - began > 0.5, "the looks after the first are as far apart, and one poll each"
         assert chat.trouble == ""
 
     assert sum(record.message == OTHERS for record in caplog.records) == 1

@@ -28,7 +28,7 @@ async def test_no_failure_of_a_whole_session_shows_the_token(everything: io.Stri
     errors = []
     async with BotServer() as server:
         for method in ("getMe", "deleteWebhook", "getMyCommands", "answerCallbackQuery"):
-            server.fail(method, Fault.DROPPED_BEFORE, Answer(401, f"Unauthorized {TOKEN}"), Fault.HTML)
+            server.fail(method, Answer(500, f"Internal {TOKEN}"), Answer(401, f"No {TOKEN}"), Fault.HTML)
         server.fail("getUpdates", *FAULTS)
         async with listening(server, menu=[("kill", "stop")]) as (chat, ear):
             for name in LOUD:  # as loud as somebody may make them later
