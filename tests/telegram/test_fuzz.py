@@ -19,7 +19,7 @@ ODD = (
     "<", ">", "&", "&amp;", "&lt", "</pre>", "<b>", "<script>", "`", "```", "_*[]()~", '"', "'", "\\", "\n", "\t", "\r",
     "\x00", "\x1b[31m", "\u202e", "\u2066", "\u200f", "\u05d0\u05d1", "\u0627", "\ufeff", "\u200b", "\u2028", "\ud800",
     "\N{ROCKET}", "\U0001f468\u200d\U0001f469", "e\u0301", "nan", "inf", "-0", "1e-12", "61,240.10", "\xa0", "@all",
-    "/kill", "https://x.y", "tg://user?id=1",
+    "/kill", "https://example.org", "tg://user?id=1",
 )  # fmt: skip
 TEMPLATES = (
     "Bought {0} at {1}: {2} agree [c-{3}]",

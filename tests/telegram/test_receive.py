@@ -43,7 +43,7 @@ async def test_a_command_is_heard_with_who_said_it_where_and_when(server: BotSer
 async def test_only_what_can_be_heard_is_asked_for_and_nothing_that_waits_is_dropped(
     server: BotServer,
 ) -> None:
-    server.webhook = "https://elsewhere"
+    server.webhook = "https://example.org"
     server.write("/kill")
 
     async with listening(server) as (_, ear):
@@ -350,7 +350,7 @@ async def test_a_press_that_came_while_telegram_was_out_of_reach_may_be_as_old_a
 async def test_a_webhook_that_somebody_sets_is_removed_again(server: BotServer) -> None:
     async with listening(server) as (_, ear):
         await heard_before(ear, server)
-        server.webhook = "https://elsewhere"
+        server.webhook = "https://example.org"
         server.write("/kill")
 
         assert (await ear.next()).text == "/kill"

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.chat.port import Button, Said
+from bot.chat.port import Button, Lane, Said
 from bot.chat.telegram_send import TelegramSender, packed
 from bot.chat.telegram_wire import Line, line
 from bot.outbox import Moved, Refused, TooFast, Unreachable
-from tests.telegram.server import GROUP, ME, PNG, TOKEN, Answer, BotServer, Fault
+from tests.telegram.mail import ListMail, listening
+from tests.telegram.server import BOT, GROUP, ME, PNG, TOKEN, Answer, BotServer, Fault
 
 TABLE = "```\nasset  size\nBTC    1\n```"
 PARSE = Answer(400, "Bad Request: can't parse entities: Unsupported start tag")
@@ -289,3 +290,40 @@ async def test_a_group_that_moved_is_said_with_its_new_number_and_reached_there(
     assert moved.value.place == "-100777/5"
     assert server.texts(-100777) == ["Sold.", "Bought."]
     assert send.moves == [(GROUP, -100777)]
+
+
+async def test_an_answer_stands_in_the_topic_of_its_question_under_it_and_settles_it(
+    server: BotServer,
+) -> None:
+    mail = ListMail()
+    async with listening(server, mail) as (chat, ear):
+        asked = server.message("/status", GROUP, is_topic_message=True, message_thread_id=5)
+        server.shown[GROUP, asked["message_id"]] = asked
+        server.push(message=asked)
+        server.write("/status")
+        server.press("yes", server.message("Sell?", GROUP, **{"from": BOT}))
+        for _ in range(3):
+            await chat.answer(await ear.next(), Said("All is well."))
+        for post in mail.posts:
+            await chat.sender.send(post.place, [post.body], "", "")
+
+    assert mail.unanswered("telegram") == ()
+    assert [message["chat"]["id"] for message in server.sent] == [GROUP, ME, GROUP]
+    assert server.sent[0]["message_thread_id"] == 5
+    assert ["reply_to_message" in message for message in server.sent] == [True, False, False]
+
+
+async def test_an_alert_goes_to_every_chat_of_the_settings_in_its_lane_and_under_its_name(
+    server: BotServer,
+) -> None:
+    mail = ListMail()
+    async with listening(server, mail) as (chat, _):
+        await chat.tell(Said("Bought.", thread="trade-1"), Lane.NOTICE)
+        await chat.tell(Said("3 of 5", thread="trade-1", update="progress"), Lane.INFO)
+
+    assert [(post.place, post.lane, post.group) for post in mail.posts] == [
+        (str(ME), Lane.NOTICE, "trade-1"),
+        (str(GROUP), Lane.NOTICE, "trade-1"),
+        (str(ME), Lane.INFO, "progress"),
+        (str(GROUP), Lane.INFO, "progress"),
+    ]
