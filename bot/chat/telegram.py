@@ -7,10 +7,11 @@ while the desk was down is heard, not dropped: whether a command is too old is d
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
 from telegram import BotCommand, BotCommandScopeChat, BotCommandScopeDefault, Update
@@ -19,7 +20,7 @@ from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 from bot.chat.port import How, Lane, Message, Place, Said
 from bot.chat.telegram_read import SOURCE, WANTED, Myself, heard, moved, name_of
 from bot.chat.telegram_send import TelegramSender, packed, seconds
-from bot.chat.telegram_wire import line
+from bot.chat.telegram_wire import UNREADABLE, line
 from bot.outbox import Moved, Refused, TooFast, Unreachable
 from configs.schema.chat import TelegramSettings
 from engine.core.domain.errors import StoreFailed
@@ -32,8 +33,6 @@ MOST_UPDATES = 100
 """Updates of one answer; when there are so many, more may wait."""
 GAP_S = 1.0
 """Between two polls there is less, unless something went wrong."""
-_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
-"""How the library fails at an update of a shape that it does not know."""
 REMEMBERED = 1000
 """Keys of messages that were passed on, for the case that the store cannot say which are new."""
 NO_TOKEN = "Telegram does not know this token: expected the one that @BotFather gave"  # noqa: S105
@@ -102,6 +101,7 @@ class TelegramChat:
         self._beside: set[asyncio.Task[None]] = set()
         self._passed: deque[str] = deque(maxlen=REMEMBERED)
         self._unkept: set[str] = set()
+        self._settled: deque[str] = deque(maxlen=REMEMBERED)
 
     async def messages(self) -> AsyncIterator[Message]:
         """First what was heard and not answered before a crash, then what people write. Nothing ends it."""
@@ -118,6 +118,7 @@ class TelegramChat:
         try:
             await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [post])
         except StoreFailed as error:
+            self._settled.append(message.key)
             await self._send_now([post], error)
 
     async def tell(self, said: Said, lane: Lane) -> None:
@@ -177,6 +178,7 @@ class TelegramChat:
         except Conflict as error:
             await self._give_way(error)
         except RetryAfter as error:
+            self.trouble = str(error)
             await asyncio.sleep(seconds(error))
         except InvalidToken:
             await self._refuse(NO_TOKEN)
@@ -184,6 +186,8 @@ class TelegramChat:
             await self._wait_after(f"Telegram does not answer: {self._words(error)}")
         except StoreFailed as error:
             await self._wait_after(str(error))
+        except UNREADABLE as error:
+            await self._wait_after(f"what Telegram answers cannot be read ({type(error).__name__})")
         else:
             self._well()
             return found
@@ -241,9 +245,9 @@ class TelegramChat:
         return self._pass(fresh)
 
     async def _first_heard(self, messages: Sequence[Message]) -> list[Message]:
-        """Without those that were passed on before they could be kept: they have been answered."""
+        """Without those that were passed on before they could be kept. Some of them have even been answered."""
         for message in messages:
-            if message.key in self._unkept:
+            if message.key in self._unkept and message.key in self._settled:
                 await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [])
         fresh = [message for message in messages if message.key not in self._unkept]
         self._unkept -= {message.key for message in messages}
@@ -268,21 +272,20 @@ class TelegramChat:
         bot = self._line.bot
         try:
             return await bot.get_updates(
-                self._offset or None, timeout=timedelta(seconds=wait_s), allowed_updates=WANTED
+                self._offset or None, timeout=max(1, math.ceil(wait_s)), allowed_updates=WANTED
             )
-        except _UNREADABLE:
+        except UNREADABLE:
             # One update that the library cannot read must not hide all others for ever.
             address = f"{bot.base_url}/getUpdates?offset={self._offset}"
             told = await self._line.polling.post(address)
-        return [self._made(each) for each in told] if isinstance(told, list) else []
+        return [self._made(each["update_id"], each) for each in msgspec.convert(told, list[dict[str, Any]])]
 
-    def _made(self, told: dict[str, object]) -> Update:
+    def _made(self, number: int, told: dict[str, Any]) -> Update:
         try:
             return Update.de_json(told, self._line.bot)
-        except _UNREADABLE as error:
-            number = told.get("update_id", 0)
+        except UNREADABLE as error:
             log.error("update %s cannot be read (%s)", number, type(error).__name__)
-            return Update(number if isinstance(number, int) else 0)
+            return Update(number)
 
     def _read(self, updates: Sequence[Update], earliest: datetime | None) -> list[Message]:
         found = []
@@ -292,7 +295,7 @@ class TelegramChat:
                     self.sender.has_moved(gone.old, gone.new)
                 elif self._me and (message := heard(update, self._me, earliest)):
                     found.append(message)
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 log.error("update %s cannot be read (%s)", update.update_id, type(error).__name__)
         return found
 
@@ -305,11 +308,11 @@ class TelegramChat:
         """Until then the button shows that it waits. One that is too old needs none."""
         try:
             await self._line.bot.answer_callback_query(query)
-        except TelegramError as error:
+        except (TelegramError, *UNREADABLE) as error:
             log.info("a press could not be acknowledged: %s", self._words(error))
 
     async def show_menu(self, commands: Sequence[tuple[str, str]], chat: int = 0) -> None:
-        """Offer these commands, by name and description, in one chat or (0) in all others; at once if they differ."""
+        """Offer these commands, by name and description, in one chat or (0) in all others; set only if they differ."""
         wanted = tuple(
             BotCommand(name, description[:MOST_DESCRIPTION]) for name, description in commands[:MOST_COMMANDS]
         )
@@ -319,7 +322,7 @@ class TelegramChat:
         try:
             if await self._line.bot.get_my_commands(scope=scope) != wanted:
                 await self._line.bot.set_my_commands(wanted, scope=scope)
-        except TelegramError as error:
+        except (TelegramError, *UNREADABLE) as error:
             log.warning("the menu could not be shown: %s", self._words(error))
         else:
             self._shown[chat] = wanted
@@ -363,7 +366,7 @@ class TelegramChat:
             log.warning("messages are received again")
         self.trouble, self._failures, self._refused = "", 0, False
 
-    def _words(self, error: TelegramError) -> str:
+    def _words(self, error: Exception) -> str:
         return self._line.secret.redact(str(error))
 
     def _do_beside(self, work: Coroutine[None, None, None]) -> None:

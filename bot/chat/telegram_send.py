@@ -15,7 +15,7 @@ from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, Tele
 from bot.chat.port import Button, Place, Said
 from bot.chat.telegram_read import name_of, place_of
 from bot.chat.telegram_text import Parts, notice, parts, plain, rendered, whole
-from bot.chat.telegram_wire import Line
+from bot.chat.telegram_wire import UNREADABLE, Line
 from bot.outbox import Moved, Refused, TooFast, Unreachable
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,8 @@ class TelegramSender:
             raise Refused(self._words(error)) from None
         except TelegramError as error:
             raise Unreachable(self._words(error)) from None
+        except UNREADABLE as error:
+            raise Unreachable(f"the answer cannot be read ({type(error).__name__})") from None
         self._there.pop(key, None)
         return " ".join(names)
 

@@ -21,6 +21,8 @@ BELOW = (*LOUD, "telegram", "asyncio")
 ANSWER_S, CONNECT_S, UPLOAD_S = 10.0, 5.0, 20.0
 AT_ONCE = 16
 """Requests under way."""
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+"""How the library fails at an answer of a shape that it does not know."""
 
 
 class Secret:

@@ -42,6 +42,8 @@ class Fault(Enum):
     DROPPED_BEFORE = "the connection ends, nothing was done"
     DROPPED_AFTER = "it was done, then the connection ends"
     HTML = "a page instead of JSON, with status 502"
+    EMPTY = "an answer without a result"
+    STRANGE = "a result of another shape"
 
 
 class Call(NamedTuple):
@@ -199,7 +201,9 @@ class BotServer:
             result = await do(args)
             if fault is Fault.DROPPED_AFTER:
                 return _drop(request)
-            return web.json_response({"ok": True, "result": result})
+            if fault is Fault.EMPTY:
+                return web.json_response({"ok": True})
+            return web.json_response({"ok": True, "result": [5] if fault is Fault.STRANGE else result})
         except Answer as no:
             body = {"ok": False, "error_code": no.code, "description": no.text}
             return web.json_response(
@@ -237,7 +241,7 @@ class BotServer:
         self.polls += 1
         poller = self._poller = object()
         self._happened()
-        until = time.monotonic() + float(args.get("timeout") or 0)
+        until = time.monotonic() + int(args.get("timeout") or 0)
         while not self.waiting and (left := until - time.monotonic()) > 0:
             try:
                 async with asyncio.timeout(left):

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ def values(chance: random.Random, count: int) -> Iterator[str]:
             yield "".join(chance.choice((*ODD, "BTC", " ")) for _ in range(chance.randrange(0, 12)))
 
 
+@pytest.mark.slow
 async def test_ten_thousand_odd_values_are_parsed_and_are_never_too_long() -> None:
     chance = random.Random(5)
     made = list(values(chance, VALUES))

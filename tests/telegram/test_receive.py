@@ -95,6 +95,24 @@ async def test_a_kill_is_heard_though_the_disk_is_full_once_and_confirmed_only_w
         assert (await ear.next()).text == "/last"
 
 
+async def test_what_is_answered_after_the_disk_had_room_again_is_answered_by_way_of_the_outbox(
+    server: BotServer,
+) -> None:
+    mail = ListMail()
+    async with listening(server, mail) as (chat, ear):
+        await server.until(lambda: server.polls)
+        mail.full = 1
+        update = server.write("/report")
+        report = await ear.next()
+        await server.until(lambda: server.confirmed >= update["update_id"])
+        assert [letter.key for letter in mail.unanswered("telegram")] == [report.key]
+        await chat.answer(report, Said("A good day."))
+
+    assert mail.unanswered("telegram") == ()
+    assert len(mail.posts) == 1
+    assert server.sent == []
+
+
 async def test_what_was_heard_and_not_answered_before_a_crash_comes_again_and_what_was_does_not(
     server: BotServer,
 ) -> None:
@@ -386,15 +404,18 @@ async def test_a_group_that_becomes_a_supergroup_keeps_its_alerts(server: BotSer
 async def test_failures_on_the_way_end_nothing_and_are_said_once(
     server: BotServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.fail("getMe", Fault.DROPPED_BEFORE, Fault.HTML, Answer(500, "Internal Server Error"))
+    strange = (Fault.EMPTY, Fault.STRANGE, Fault.HTML)
+    server.fail("getMe", Fault.DROPPED_BEFORE, *strange, Answer(500, "Internal Server Error"))
+    server.fail("answerCallbackQuery", Fault.STRANGE)
     server.fail(
-        "getUpdates", Fault.DROPPED_BEFORE, Fault.DROPPED_AFTER, Fault.HTML,
+        "getUpdates", Fault.DROPPED_BEFORE, Fault.DROPPED_AFTER, *strange, *strange, Fault.EMPTY,
         Answer(429, "Too Many Requests: retry after 1", retry_after=1), Answer(400, "Bad Request: strange"),
     )  # fmt: skip
     async with listening(server) as (chat, ear):
-        server.write("/kill")
+        server.press("/kill", server.message("card"))
 
         assert (await ear.next()).text == "/kill"
+        await server.until(lambda: server.called("answerCallbackQuery"))
         assert ear.listens
         assert chat.trouble == ""
 
@@ -415,6 +436,7 @@ async def test_a_token_that_telegram_does_not_know_is_said_in_words_and_tried_ag
     ]
 
 
+@pytest.mark.slow
 async def test_a_second_desk_on_one_token_is_refused_says_why_and_takes_over_when_the_first_is_gone(
     server: BotServer, caplog: pytest.LogCaptureFixture
 ) -> None:

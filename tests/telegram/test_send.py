@@ -242,6 +242,8 @@ async def test_what_has_arrived_of_a_long_text_is_not_said_again_at_the_next_try
         Fault.DROPPED_BEFORE,
         Fault.DROPPED_AFTER,
         Fault.HTML,
+        Fault.EMPTY,
+        Fault.STRANGE,
         Answer(500, "Internal Server Error"),
         Answer(401, "Unauthorized"),
     ],
