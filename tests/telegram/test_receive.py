@@ -122,6 +122,20 @@ async def test_what_is_answered_after_the_disk_had_room_again_is_answered_by_way
     assert server.sent == []
 
 
+async def test_what_is_answered_before_it_could_be_kept_is_answered_once(server: BotServer) -> None:
+    mail = ListMail()
+    async with listening(server, mail) as (chat, ear):
+        await server.until(lambda: server.polls)
+        mail.full = 1
+        update = server.write("/status")
+        await chat.answer(await ear.next(), Said("All is well."))
+        await server.until(lambda: server.confirmed >= update["update_id"])
+
+    assert len(mail.letters) == 1
+    assert mail.unanswered("telegram") == ()
+    assert len(mail.posts) == 1
+
+
 async def test_what_was_heard_and_not_answered_before_a_crash_comes_again_and_what_was_does_not(
     server: BotServer, mail: ListMail | SqlMail
 ) -> None:
