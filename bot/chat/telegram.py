@@ -124,7 +124,7 @@ class TelegramChat:
         try:
             await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [post])
         except StoreFailed as error:
-            await self._send_now([post], error)
+            await self._send_now(posts, error)
         self.posted()
 
     async def tell(self, said: Said, lane: Lane) -> None:
