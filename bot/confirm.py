@@ -276,7 +276,7 @@ class Confirmations:
         except WhydeskError as error:
             return str(error)
         if not isinstance(card, Card):
-            return card.text.rstrip(".") if card else "it is not what it was"
+            return card.text.rstrip(".").replace("The", "the", 1) if card else "it is not what it was"
         for name, before in request.facts.items():
             if card.facts.get(name) != before:
                 return f"{name} was {before} and is now {card.facts.get(name, 'not known')}"

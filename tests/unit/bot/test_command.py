@@ -159,6 +159,15 @@ async def test_help_of_one_command_says_all_there_is_to_know_by_whichever_name()
     assert "Anybody may use it." in (await say("/help whoami")).text
 
 
+async def test_opening_a_chat_does_nothing_but_say_how_things_stand() -> None:
+    desk = FakeDesk(state="reducing")
+
+    assert (await say("/start", VIEWER, desk)).text == (
+        "The desk is reducing. /resume lets it go on. /help lists what you may use."
+    )
+    assert desk.commands == []
+
+
 @pytest.mark.parametrize("text", ["/Kill", "/KILL", "/ｋｉｌｌ", "/kіll", "/ki\u200bll", "／kill", "/kilI"])
 async def test_a_capital_or_a_look_alike_is_another_name(text: str) -> None:
     desk = FakeDesk()
@@ -246,7 +255,7 @@ async def test_whatever_is_typed_gets_a_reply_and_a_viewer_changes_nothing(text:
         ("/panic now", "kill"),
         ("/stopbuy", "pause"),
         ("/stopentry", "pause"),
-        ("/start", "resume"),
+        ("/start", "start"),
         ("/Panic", ""),
         ("/Kill", ""),
         ("/killed", ""),

@@ -395,6 +395,15 @@ async def test_a_limit_that_was_changed_after_the_card_is_not_raised_from_it() -
     assert talk.done == []
 
 
+async def test_what_trades_already_needs_no_resume() -> None:
+    talk = Talk()
+
+    reply = await talk.say("ada", "/resume")
+
+    assert (reply.text, reply.buttons) == ("The desk is active already: there is nothing to resume.", ())
+    assert talk.done == []
+
+
 async def test_what_cannot_be_done_is_said_without_a_card() -> None:
     talk = Talk()
 

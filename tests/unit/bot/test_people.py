@@ -282,6 +282,13 @@ async def test_a_question_is_never_too_old_and_a_clock_that_is_ahead_is_ours() -
     assert talk.desk.commands[0].at == talk.now
 
 
+async def test_what_is_typed_at_the_terminal_may_wait_for_its_turn() -> None:
+    talk = Talk(state="reducing")
+
+    assert (await talk.say("console", "/resume", surface="console", age_s=999)).ok
+    assert talk.desk.commands[0].at == talk.now
+
+
 def test_a_pace_remembers_no_more_keys_than_it_may() -> None:
     pace = Pace(2, timedelta(minutes=1))
 
