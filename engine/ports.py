@@ -12,7 +12,7 @@ from engine.core.domain.order import OrderRequest, OrderUpdate, Side, Submission
 from engine.core.domain.records import Observation, Record
 from engine.core.domain.risk import TradingState
 from engine.core.domain.signal import Prediction
-from engine.core.domain.venue import Account, Sighting, Traits
+from engine.core.domain.venue import Account, Depth, Sighting, Traits
 
 
 class Clock(Protocol):
@@ -82,6 +82,9 @@ class Venue(Protocol):
 
     async def price(self, instrument: str, side: Side) -> Decimal:
         """What an order of that side would now trade at: the ask to buy, the bid to sell."""
+
+    async def depth(self, instrument: str, side: Side, *, deep: bool = False) -> Depth | None:
+        """What is offered to an order of that side; `deep` asks for more of it. None where no such thing is told."""
 
 
 class Predictor(Protocol):
