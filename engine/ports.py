@@ -223,8 +223,14 @@ class StateStore(Protocol):
     def locks(self) -> tuple[LockRow, ...]:
         """What is or was locked, as it stands now. Read immediately before every order that adds risk."""
 
-    def set_lock(self, name: str, locked: bool, by: str, reason: str, at: datetime) -> LockRow:
-        """Lock or unlock a part of the desk, durably, from any process."""
+    def set_lock(
+        self, name: str, locked: bool, by: str, reason: str, at: datetime, after: int | None = None
+    ) -> LockRow:
+        """Lock or unlock a part of the desk, durably, from any process.
+
+        `after` is the version that whoever unlocks has seen, 0 where there was no row: Refused when it is no longer
+        the newest, for a lock that came in between must not be lifted by somebody who did not know of it.
+        """
 
 
 class Desk(Protocol):

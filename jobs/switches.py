@@ -92,7 +92,8 @@ def lock(root: Path, settings: Settings, name: str, reason: str, *, locks: bool,
         raise BadInput(f"{name!r} cannot be locked: expected one of {', '.join(names)}")
     store = halts(home, settings)
     try:
-        row = store.set_lock(match, locks, "console", reason, at)
+        after = None if locks else next((row.version for row in store.locks() if row.name == match), 0)
+        row = store.set_lock(match, locks, "console", reason, at, after)
     finally:
         store.close()
     state = "locked" if row.locked else "unlocked"

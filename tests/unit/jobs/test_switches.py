@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -290,6 +290,11 @@ async def test_a_stored_desk_pauses_and_locks_by_itself_and_leaves_limits_to_the
     assert list(desk.risk()["locks"]) == ["trend"]
     assert (await say(CommandKind.UNLOCK, name="trend")).text == "trend is unlocked"
     assert desk.risk()["locks"] == {}
+    store.set_lock("trend", True, "ops", "news", FakeClock().now() + timedelta(seconds=1))
+    late = await say(CommandKind.UNLOCK, name="trend", at=FakeClock().now())
+    assert (late.accepted, late.text.startswith("trend stays locked: it was locked at")) == (False, True)
+    assert list(desk.risk()["locks"]) == ["trend"]
+    assert (await say(CommandKind.UNLOCK, name="trend", at=FakeClock().now() + timedelta(seconds=1))).accepted
     unknown = await say(CommandKind.LOCK, name="DOGE")
     assert (unknown.accepted, unknown.text.startswith("'DOGE' cannot be locked")) == (False, True)
     nobody = await say(CommandKind.LIMIT, name="max_gross", value=0.1)
