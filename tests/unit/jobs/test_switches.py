@@ -301,7 +301,7 @@ def test_a_lock_and_a_kill_hold_where_the_journal_cannot_be_read_and_an_unlock_d
     with pytest.raises((StoreFailed, BadSettings)):
         lock(home, SETTINGS, "SP500", "", locks=False, as_json=True)
     with pytest.raises(
-        BadInput, match="'DOGE' cannot be locked: expected one of venue.*by the profile given"
+        BadInput, match=r"'DOGE' cannot be locked: expected one of venue.*by the profile given"
     ):
         lock(home, SETTINGS, "DOGE", "", locks=True, as_json=True)
     switch(home, SETTINGS, "kill", "broken", as_json=True)
