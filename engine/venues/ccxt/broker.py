@@ -198,7 +198,8 @@ class CcxtVenue:
             told = await self._rest.ask(call, {"symbol": symbol, "limit": levels})
             return convert.depth(told, symbol, side, levels)
         except Declined as declined:
-            if declined.status in UNKNOWN_QUESTION or declined.code == UNSUPPORTED:
+            unsupported = declined.status == 400 and declined.code == UNSUPPORTED
+            if unsupported or declined.status in UNKNOWN_QUESTION:
                 return None
             raise
         except BadData as error:
