@@ -41,7 +41,7 @@ class Chats(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def chats_of(home: Home, settings: Settings, desk: Desk) -> AsyncIterator[Chats]:
-    """What the profile names, opened; SettingsError without its token. When the desk ends, its last words are carried."""
+    """What the profile names, opened; SettingsError without its token. A desk that ends has its last words carried."""
     where, name, clock = home.store(settings), settings.desk.name, WallClock()
     with closing(SqlAsks(where, name)) as asks, closing(SqlMail(where, name)) as mail:
         chats: list[Any] = []

@@ -116,13 +116,13 @@ class TelegramChat:
     async def answer(self, message: Message, said: Said) -> None:
         """In one transaction: the message is answered, and the answer on its way."""
         to = 0 if message.private or message.how is How.PRESSED else int(message.key.rpartition(".")[2])
-        post = self._post(message.place, said, Lane.URGENT, to)
+        posts = [self._post(message.place, said, Lane.URGENT, to)] if said.text or said.picture else []
         if message.key in self._unkept:
             self._settled.append(message.key)
-            await self._send([post])
+            await self._send(posts)
             return
         try:
-            await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [post])
+            await asyncio.to_thread(self._mail.answered, SOURCE, message.key, posts)
         except StoreFailed as error:
             await self._send_now(posts, error)
         self.posted()
