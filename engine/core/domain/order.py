@@ -53,7 +53,7 @@ class OrderStatus(StrEnum):
         return self in _OPEN
 
 
-_OPEN = (OrderStatus.INTENT, OrderStatus.ACCEPTED, OrderStatus.PARTIAL, OrderStatus.UNKNOWN)
+_OPEN = frozenset({OrderStatus.INTENT, OrderStatus.ACCEPTED, OrderStatus.PARTIAL, OrderStatus.UNKNOWN})
 
 # Every move an order may make. Fills after a cancel do happen: a venue may fill while the cancel travels. It may
 # also refuse what it had accepted, for it looks at the account again when a stop is triggered.

@@ -69,6 +69,8 @@ def daily_checks(case: Case) -> tuple[Check, ...]:
     limits, risk, equity = case.settings.risk, case.risk, case.equity
     over = risk.losses_in_a_row - limits.max_consecutive_losses
     turnover = share(float(risk.day_turnover) + case.value, equity)
+    # after the pause one entry must have won before there is a second
+    on_trial = over >= 0 or risk.last_bar_loss is not None
     return (
         at_most(
             "daily loss",
@@ -108,7 +110,7 @@ def daily_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "half open",
             TIER,
-            len(taken(case)) if over >= 0 or risk.last_bar_loss else 0,
+            len(taken(case)) if on_trial else 0,
             0,
             COUNT,
             "risk.loss_pause_bars",
