@@ -49,7 +49,7 @@ from engine.core.market.others import newest
 from engine.core.market.tails import tail
 from engine.core.regime import classify
 from engine.core.risk.breakers import trip
-from engine.core.risk.case import Case, Reduction, bars_between, committed
+from engine.core.risk.case import Case, Reduction, bars_between, committed, waiting, worth
 from engine.core.risk.daily import count_bar_loss, count_decision, open_day
 from engine.core.risk.limits import within
 from engine.core.risk.patterns import count_entry, locked, too_often
@@ -340,10 +340,14 @@ def _case(look: _Look, side: Side, quantity: Decimal, stop: Decimal) -> Case:
     return Case(
         decision=inputs.decision,
         observation=inputs.observation,
+        instrument=look.instrument,
         forecast=look.forecast,
         side=side,
         quantity=quantity,
+        value=float(quantity) * look.close,
         stop=stop,
+        held=worth(look.position, look.close),
+        waiting=waiting(inputs.portfolio, look.instrument.name),
         portfolio=inputs.portfolio,
         risk=risk,
         settings=inputs.settings,

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from configs.schema.desk import TIMEFRAME_MS
+from configs.schema.desk import TIMEFRAME_MS, Instrument
 from configs.schema.settings import Settings
 from engine.core.domain.ids import epoch_ms
 from engine.core.domain.order import OrderStatus, Side
-from engine.core.domain.portfolio import Portfolio
+from engine.core.domain.portfolio import Portfolio, Position
 from engine.core.domain.records import Observation
 from engine.core.domain.risk import RiskState
 from engine.core.domain.signal import Forecast
@@ -22,15 +22,38 @@ COUNT = "count"
 NEVER = 1_000_000
 
 
+class Waiting(NamedTuple):
+    """What open orders may still do, unknown ones too: `value` and `coming` are of those that add risk.
+
+    `here` counts all in the instrument that is looked at, `open` and `unknown` those of the whole desk.
+    """
+
+    value: float = 0.0
+    coming: frozenset[str] = frozenset()
+    here: int = 0
+    open: int = 0
+    unknown: int = 0
+
+
+NOTHING_WAITS = Waiting()
+
+
 class Case(msgspec.Struct, frozen=True, gc=False):
-    """A wish to enter before the review. `volatility` is one bar's, as a share of the price."""
+    """A wish to enter before the review. `volatility` is one bar's, as a share of the price.
+
+    `value` is the worth of the wish and `held` that of what the instrument's position holds, both at the close.
+    """
 
     decision: str
     observation: Observation
+    instrument: Instrument
     forecast: Forecast | None
     side: Side
     quantity: Decimal
+    value: float
     stop: Decimal
+    held: float
+    waiting: Waiting
     portfolio: Portfolio
     risk: RiskState
     settings: Settings
@@ -42,17 +65,6 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     as_of: datetime
     bar_age: int = 0
     by_person: bool = False
-
-    @property
-    def value(self) -> float:
-        """Worth of the wish at the close, in account currency."""
-        return float(self.quantity) * self.close
-
-    @property
-    def held(self) -> float:
-        """Worth of what is already held in the instrument."""
-        position = self.portfolio.position(self.observation.instrument)
-        return abs(float(position.quantity)) * self.close if position else 0.0
 
 
 class Reduction(NamedTuple):
@@ -78,13 +90,39 @@ def committed(portfolio: Portfolio, names: Container[str] | None = None) -> floa
     return total
 
 
-def coming(portfolio: Portfolio) -> set[str]:
+def coming(portfolio: Portfolio) -> frozenset[str]:
     """Instruments in which open orders may still make a position."""
-    return {
-        order.request.instrument
-        for order in portfolio.orders
-        if order.status.open and not order.request.reduce_only
-    }
+    return frozenset(
+        [
+            order.request.instrument
+            for order in portfolio.orders
+            if order.status.open and not order.request.reduce_only
+        ]
+    )
+
+
+def waiting(portfolio: Portfolio, instrument: str) -> Waiting:
+    """Everything that a review asks of the open orders. Mostly there are none, and a moment is dear."""
+    if not portfolio.orders:
+        return NOTHING_WAITS
+    here = sum([o.status.open for o in portfolio.orders if o.request.instrument == instrument])
+    return Waiting(
+        value=committed(portfolio),
+        coming=coming(portfolio),
+        here=here,
+        open=count_orders(portfolio),
+        unknown=count_orders(portfolio, OrderStatus.UNKNOWN),
+    )
+
+
+def taken(case: Case) -> frozenset[str]:
+    """Instruments in which something is held or may still come."""
+    return case.waiting.coming.union([position.instrument for position in case.portfolio.positions])
+
+
+def worth(position: Position | None, close: float) -> float:
+    """Of a position at the close, long or short; 0 where there is none."""
+    return abs(float(position.quantity)) * close if position else 0.0
 
 
 def exposure(portfolio: Portfolio, names: Container[str]) -> float:

@@ -33,20 +33,19 @@ _DAY = timedelta(days=1)
 
 def pattern_checks(case: Case) -> tuple[Check, ...]:
     """Repetitions, ladders, flips and doubling up, seen from the entries before this one."""
-    limits, settings = case.settings.risk, case.settings
-    own = [entry for entry in case.risk.recent if entry.instrument == case.observation.instrument]
-    alike = [entry for entry in own if entry.side is case.side]
-    lately = at_once = again = own  # mostly there is none, and a moment is dear
-    if own:
-        window = timedelta(milliseconds=limits.pattern_bars * TIMEFRAME_MS[settings.desk.timeframe])
-        lately = _since(own, case.as_of - window)
-        at_once = _since(alike, case.as_of - timedelta(minutes=limits.entries_within_min))
-        again = _since(alike, case.as_of - timedelta(seconds=limits.duplicate_s))
+    limits, own = case.settings.risk, _own(case)
+    at_once, repeated, rungs, flips, doubling = 1, 0, 1, 0, 0.0
+    if own:  # mostly there is none, and a moment is dear
+        lately = _since(own, case.as_of - _window(case.settings))
+        alike = [entry for entry in own if entry.side is case.side]
+        at_once += len(_since(alike, case.as_of - timedelta(minutes=limits.entries_within_min)))
+        repeated = _duplicates(case, _since(alike, case.as_of - timedelta(seconds=limits.duplicate_s)))
+        rungs, flips, doubling = _rungs(case, lately), _flips(case, lately), _doubling(case, lately)
     return (
         at_most(
             "entries at once",
             TIER,
-            len(at_once) + 1,
+            at_once,
             limits.max_entries_at_once,
             COUNT,
             "risk.max_entries_at_once",
@@ -54,17 +53,17 @@ def pattern_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "duplicate order",
             TIER,
-            _duplicates(case, again),
+            repeated,
             0,
             COUNT,
             "risk.duplicate_s",
         ),
-        at_most("ladder", TIER, _rungs(case, lately), limits.max_ladder, COUNT, "risk.max_ladder"),
-        at_most("flips", TIER, _flips(case, lately), limits.max_flips, COUNT, "risk.max_flips"),
+        at_most("ladder", TIER, rungs, limits.max_ladder, COUNT, "risk.max_ladder"),
+        at_most("flips", TIER, flips, limits.max_flips, COUNT, "risk.max_flips"),
         at_most(
             "size after a loss",
             TIER,
-            _doubling(case, lately),
+            doubling,
             limits.max_size_after_loss,
             "times",
             "risk.max_size_after_loss",
@@ -76,9 +75,8 @@ def count_entry(
     risk: RiskState, approved: Approved, price: Decimal, at: datetime, settings: Settings, *, by_person: bool
 ) -> RiskState:
     """The state with an approved entry among the newest; those that no check can see any more go."""
-    window = timedelta(milliseconds=settings.risk.pattern_bars * TIMEFRAME_MS[settings.desk.timeframe])
     entry = Entry(at, approved.instrument, approved.side, approved.quantity, price, by_person)
-    return replace(risk, recent=(*_since(risk.recent, at - max(_DAY, window)), entry)[-MOST:])
+    return replace(risk, recent=(*_since(risk.recent, at - _horizon(settings)), entry)[-MOST:])
 
 
 def too_often(verdict: Review) -> bool:
@@ -102,6 +100,24 @@ def locks_against(locks: Container[str], instrument: str, *, by_person: bool) ->
     """The names of those locks that stand against an entry in `instrument`."""
     names = (VENUE, instrument, MANUAL) if by_person else (VENUE, instrument)
     return [name for name in names if name in locks]
+
+
+def _own(case: Case) -> list[Entry]:
+    """The entries in the instrument that some check can still see."""
+    recent, name = case.risk.recent, case.observation.instrument
+    if not recent:
+        return []
+    since = case.as_of - _horizon(case.settings)
+    return [entry for entry in recent if entry.instrument == name and entry.at > since]
+
+
+def _window(settings: Settings) -> timedelta:
+    return timedelta(milliseconds=settings.risk.pattern_bars * TIMEFRAME_MS[settings.desk.timeframe])
+
+
+def _horizon(settings: Settings) -> timedelta:
+    """How far back any check looks: none but those of the window further than a day."""
+    return max(_DAY, _window(settings))
 
 
 def _since(entries: Sequence[Entry], moment: datetime) -> list[Entry]:

@@ -49,9 +49,7 @@ def wish_checks(case: Case) -> tuple[Check, ...]:
 
 
 def _room(case: Case) -> tuple[Check, ...]:
-    orders, instrument = case.portfolio.orders, case.observation.instrument
-    waiting = sum([o.status.open for o in orders if o.request.instrument == instrument])
     return (
         at_most("already held", TIER, float(case.held > 0), 0, COUNT, "decision"),
-        at_most("order pending", TIER, waiting, 0, COUNT, "decision"),
+        at_most("order pending", TIER, case.waiting.here, 0, COUNT, "decision"),
     )
