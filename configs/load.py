@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from configs.schema.settings import Settings
+from configs.schema.settings import Settings, unusable_grid
 
 PROFILES = Path(__file__).parent / "profiles"
 PREFIX = "WHYDESK__"
@@ -84,9 +84,12 @@ def _parse(text: str, where: str, what: str) -> tuple[Any, Any]:
 def convert(values: dict[str, Any], lines: Mapping[str, str], path: Path) -> Settings:
     """Check and freeze. SettingsError names the key, where it stands and what was meant."""
     try:
-        return msgspec.convert(values, Settings)
+        settings = msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error), values, lines, path)) from None
+    if why := unusable_grid(settings):
+        raise SettingsError(_short(f"{_where('$.risk.grids', lines, path)}: {why}"))
+    return settings
 
 
 def _note_lines(node: Any, at: str, path: Path, lines: dict[str, str]) -> None:

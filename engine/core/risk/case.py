@@ -9,12 +9,13 @@ from typing import NamedTuple
 import msgspec
 
 from configs.schema.desk import TIMEFRAME_MS
+from configs.schema.risk import GridSettings
 from configs.schema.settings import Settings
 from engine.core.domain.ids import epoch_ms
-from engine.core.domain.order import OrderStatus, Side
+from engine.core.domain.order import Order, OrderStatus, OrderType, Side
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import Observation
-from engine.core.domain.risk import RiskState
+from engine.core.domain.risk import GridRun, RiskState
 from engine.core.domain.signal import Forecast
 
 WHOLE = "share"
@@ -53,6 +54,34 @@ class Case(msgspec.Struct, frozen=True, gc=False):
         """Worth of what is already held in the instrument."""
         position = self.portfolio.position(self.observation.instrument)
         return abs(float(position.quantity)) * self.close if position else 0.0
+
+    @property
+    def grid(self) -> GridSettings | None:
+        """The grid that is declared for the instrument."""
+        return self.settings.risk.grid(self.observation.instrument)
+
+    @property
+    def run(self) -> GridRun | None:
+        """That of the instrument's grid, where it has begun."""
+        return self.risk.grids.get(self.observation.instrument)
+
+    @property
+    def adds(self) -> bool:
+        """Whether what is held may be added to: it is its grid's, and no exit of it was decided on."""
+        run = self.run
+        position = self.portfolio.position(self.observation.instrument) if run else None
+        if run is None or position is None or self.grid is None:
+            return False
+        own = any(entry.decision == position.entry_decision for entry in run.entries)
+        return own and position.quantity > 0 and not position.leaving
+
+    def waiting(self) -> list[Order]:
+        """The open orders of the instrument; without the stops and targets of what may be added to."""
+        own = self.observation.instrument
+        orders = [o for o in self.portfolio.orders if o.status.open and o.request.instrument == own]
+        if not orders or not self.adds:
+            return orders
+        return [o for o in orders if not o.request.reduce_only or o.request.type is OrderType.MARKET]
 
 
 class Reduction(NamedTuple):

@@ -83,7 +83,14 @@ def system_checks(case: Case) -> tuple[Check, ...]:
             COUNT,
             "command.unlock",
         ),
-        at_most("positions", TIER, len(held) + 1, limits.max_positions, COUNT, "risk.max_positions"),
+        at_most(
+            "positions",
+            TIER,
+            len(held) + (not case.adds),
+            limits.max_positions,
+            COUNT,
+            "risk.max_positions",
+        ),
     )
 
 
