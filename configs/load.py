@@ -140,7 +140,9 @@ def _explain(message: str, values: dict[str, Any], lines: Mapping[str, str], pat
         return _short(f"{_where(full, lines, path)}: unknown key {full[2:]}{hint}")
     if said.startswith(("Expected", "Invalid", "Object")):  # msgspec's words, not a name of ours
         said = said[0].lower() + said[1:]
-    return _short(f"{_where(at, lines, path)}: {at[2:] or 'settings'}: {said}{_found(at, values)}")
+    named = re.match(r"[a-z]+\.[a-z_]+", said) if at == "$" else None  # sections that contradict each other
+    where = _where(f"$.{named[0]}" if named else at, lines, path)
+    return _short(f"{where}: {at[2:] or 'settings'}: {said}{_found(at, values)}")
 
 
 def _known_keys(at: str) -> list[str]:

@@ -76,7 +76,8 @@ def _refuse_grids_elsewhere(desk: DeskSettings, risk: RiskSettings) -> None:
             raise ValueError(f"risk.grids: {grid.instrument} is in risk.restricted, where nothing is opened")
         if grid.stop % instrument.tick:
             raise ValueError(
-                f"risk.grids: {grid.instrument}: stop must be a multiple of its tick, {instrument.tick}, was {grid.stop}"
+                f"risk.grids: {grid.instrument}: stop must be a multiple of its tick ({instrument.tick}),"
+                f" was {grid.stop}"
             )
 
 
