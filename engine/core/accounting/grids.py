@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from engine.core.domain.order import Fill, Side
+from engine.core.domain.order import Fill, OrderStatus, Side
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import OrderRecord, TradeRecord
 from engine.core.domain.risk import GridEntry, GridRun, Lock, RiskState
@@ -18,6 +18,9 @@ GRID = "grid"
 """Who locks an instrument whose grid has ended, and the reason of an exit from one that was left."""
 ENDS = ("stop", GRID)
 """Reasons of a sale that ends a grid at whatever price."""
+
+NOTHING_MORE = (OrderStatus.REFUSED, OrderStatus.CANCELLED, OrderStatus.EXPIRED)
+"""How an order ends that may have bought nothing. One that is filled has, though its trades may be told later."""
 
 
 def grid_filled(risk: RiskState, fill: Fill) -> RiskState:
@@ -41,7 +44,7 @@ def grid_order(risk: RiskState, record: OrderRecord) -> RiskState:
     """An entry that ended and bought nothing leaves its level free again."""
     request = record.request
     run = risk.grids.get(request.instrument)
-    if run is None or record.status.open or request.reduce_only:
+    if run is None or record.status not in NOTHING_MORE or request.reduce_only:
         return risk
     kept = tuple(each for each in run.entries if each.filled or each.decision != request.decision)
     return _kept(risk, request.instrument, replace(run, entries=kept))
