@@ -51,7 +51,7 @@ from engine.core.regime import classify
 from engine.core.risk.breakers import trip
 from engine.core.risk.case import Case, Reduction, bars_between, committed
 from engine.core.risk.daily import count_bar_loss, count_decision, open_day
-from engine.core.risk.grid import in_grid, with_entry
+from engine.core.risk.grid import grid_room, in_grid, with_entry
 from engine.core.risk.limits import within
 from engine.core.risk.patterns import count_entry, locked, too_often
 from engine.core.risk.review import nearest_miss, review, review_data, review_reduction, review_wish
@@ -336,6 +336,7 @@ def _ask(look: _Look, wish: Proposal, forecast: Forecast) -> Ask:
         correlations=inputs.observation.correlations,
         volatilities=inputs.observation.volatilities,
         drawdown=drawdown(look.risk, look.equity),
+        grid_room=grid_room(look.risk.grids.get(bar.instrument), inputs.portfolio, settings, bar),
     )
 
 

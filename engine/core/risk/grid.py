@@ -18,6 +18,7 @@ from configs.schema.execution import ExecutionSettings
 from configs.schema.risk import GridSettings
 from configs.schema.settings import Settings
 from engine.core.domain.instrument import exact
+from engine.core.domain.market import Bar
 from engine.core.domain.order import Side
 from engine.core.domain.portfolio import Portfolio
 from engine.core.domain.records import Proposal
@@ -82,6 +83,23 @@ def at_stop(grid: GridSettings, run: GridRun | None, portfolio: Portfolio, setti
             close = closes.get(request.decision, grid.upper)
             total += order.remaining * (_bought(close, instrument, costs) - out)
     return total
+
+
+def grid_room(run: GridRun | None, portfolio: Portfolio, settings: Settings, bar: Bar) -> float | None:
+    """The worth of an entry at that bar's close, as a share of equity, that leaves as much to each level still free.
+
+    For entries that the desk sizes. None where the instrument has no grid.
+    """
+    grid, equity = settings.risk.grid(bar.instrument), portfolio.equity
+    if grid is None:
+        return None
+    instrument, costs = settings.instrument(grid.instrument), settings.execution
+    free = grid.levels - len(run.entries if run else ())
+    lost = _bought(bar.close, instrument, costs) - _sold(stop_of(grid, run), instrument, costs)
+    if free <= 0 or lost <= 0 or equity <= 0:
+        return 0.0
+    left = (run.equity if run else equity) * exact(grid.max_risk) - at_stop(grid, run, portfolio, settings)
+    return float(max(left, Decimal(0)) / free / lost * bar.close / equity)
 
 
 def _of_this(case: Case, grid: GridSettings) -> Decimal:
