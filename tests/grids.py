@@ -1,4 +1,4 @@
-"""A desk with a grid, over the simulated book: bars are told, a person wishes, and nothing but records is remembered."""
+"""A desk with a grid, over the simulated book: bars are told, a person wishes, and only records are remembered."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -204,7 +204,7 @@ def test_stopped_out_a_grid_never_loses_more_than_was_fixed(
 def test_on_paper_a_path_of_prices_that_ends_at_the_stop_costs_no_more(
     path: list[tuple[float, float, float, bool]],
 ) -> None:
-    """The whole desk: bars close, a person wishes, the simulated venue fills, and at last the market trades at the stop."""
+    """The whole desk: bars close, a person wishes, the venue fills, and at last the market trades at the stop."""
     desk = GridDesk(grid_settings(execution=COSTS))
     close, began = 97.0, desk.portfolio.cash
     for move, reach, quantity, wishes in path:

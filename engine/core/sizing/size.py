@@ -31,8 +31,8 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
     `committed` is the value of open entry orders, which count as filled. `tail` is None where nothing is said but the
     volatility. `correlations` and `volatilities` are those of other instruments; who is not there is unknown.
-    `drawdown` is how far equity lies below its high, as a share of it. `grid_room` is what the instrument's grid leaves to
-    one of its levels, as a share of equity; None where it has none.
+    `drawdown` is how far equity lies below its high, as a share of it. `grid_room` is what the instrument's grid leaves
+    to one of its levels, as a share of equity; None where it has none.
     """
 
     proposal: Proposal
