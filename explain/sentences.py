@@ -211,7 +211,7 @@ TABLE: dict[str, Sentence] = {
         _left_by("halt"),
     ),
     "by_grid": Sentence(
-        "The grid was left: {exit_check.value:*}, {exit_check.operator:bound} {exit_check.limit:*} lets it stay"
+        "The grid had been left: {exit_check.value:*}, {exit_check.operator:bound} {exit_check.limit:*}"
         " ({exit_check.key:words}) {cycle.id:id}.",
         _left_by("grid"),
     ),

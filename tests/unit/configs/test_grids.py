@@ -11,6 +11,7 @@ from configs.schema.desk import DeskSettings, Instrument
 from configs.schema.risk import GridSettings, RiskSettings
 from configs.schema.settings import Settings, unusable_grid
 from engine.core.risk.limits import tightened, within
+from tests.architecture.source import ROOT
 
 GOOD: dict[str, Any] = {
     "instrument": "AAA",
@@ -51,6 +52,14 @@ def test_a_grid_is_read_as_it_is_written_and_found_by_its_instrument(file: Path)
     assert risk.grids == (GRID,)
     assert risk.grid("AAA") == GRID
     assert risk.grid("BBB") is None
+
+
+def test_the_grid_that_the_handbook_shows_is_one(file: Path) -> None:
+    page = (ROOT / "knowledge" / "handbook" / "risk.md").read_text()
+    shown = page.partition("```yaml\n")[2].partition("```")[0]
+    file.write_text(f"desk:\n  instruments: [{{name: BTC/USDT}}]\n{shown}")
+
+    assert load(str(file), {}).risk.grids[0].instrument == "BTC/USDT"
 
 
 def test_without_a_grid_none_is_there() -> None:
