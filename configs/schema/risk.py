@@ -158,9 +158,8 @@ class RiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return limits[kind], f"risk.max_{kind}_leverage"
 
     def grid_limit(self, grid: GridSettings, kind: AssetClass, *, grouped: bool) -> tuple[float, str]:
-        """The most that the other limits let that grid lose, as a share of equity, and the setting that says so.
-
-        Whatever is larger can never be used: an owner who sets it believes in a risk that the desk does not take.
+        """The most that the other limits let that grid lose before costs, as a share of equity, and the setting that
+        says so. An owner who sets more believes in a risk that the desk does not take.
         """
         worth = [self.position_limit(kind), self.leverage_limit(kind), (self.max_gross, "risk.max_gross")]
         worth += [(self.max_group_value, "risk.max_group_value")] if grouped else []

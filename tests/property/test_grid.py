@@ -13,13 +13,16 @@ from configs.schema.risk import GridSettings
 from engine.core.accounting.fold import DeskState, apply, settle
 from engine.core.domain.ids import order_id
 from engine.core.domain.order import Fill, Order, OrderRequest, OrderStatus, OrderType, Side
-from engine.core.domain.records import Proposal
+from engine.core.domain.portfolio import Portfolio
+from engine.core.domain.records import OutcomeKind, Proposal, Wish
+from engine.core.domain.risk import GridEntry, GridRun
 from engine.core.execution.fills import fee
+from engine.core.pipeline import decide
 from engine.core.risk.case import Case
 from engine.core.risk.grid import in_grid, level_of, with_entry
 from engine.core.risk.review import review_wish
-from tests.builders import CLOSE, INSTRUMENT, bar, portfolio
-from tests.core_builders import QUIET, case, observation
+from tests.builders import CLOSE, INSTRUMENT, bar, portfolio, position
+from tests.core_builders import QUIET, case, inputs, observation, resting, with_orders
 from tests.grids import GRID, GridDesk, grid_settings
 
 CENT, MILLI = Decimal("0.01"), Decimal("0.001")
@@ -219,3 +222,59 @@ def test_on_paper_a_path_of_prices_that_ends_at_the_stop_costs_no_more(
 
     assert desk.portfolio.positions == ()
     assert began - desk.portfolio.cash <= Decimal(str(GRID.max_risk)) * began + ROUNDED
+
+
+RUNS = st.builds(
+    GridRun,
+    st.just(CLOSE),
+    st.decimals("-1000", "1000000", places=2),
+    st.decimals("0.01", "2000", places=2),
+    st.decimals("0.01", "2000", places=2),
+    st.lists(
+        st.builds(
+            GridEntry,
+            st.sampled_from([position().entry_decision, "d-0fmb756o0-00000001"]),
+            st.decimals("0.01", "2000", places=2),
+            st.decimals("0.001", "1000", places=3),
+            st.booleans(),
+        ),
+        max_size=4,
+    ).map(tuple),
+    st.decimals("0", "1000000", places=2),
+    st.booleans(),
+)
+BOOKS = st.sampled_from(
+    [
+        portfolio(marks={INSTRUMENT: Decimal(95)}),
+        portfolio(position("10", average_price="95")),
+        portfolio(position("-10", average_price="95")),
+        portfolio(position("10", average_price="95"), cash="-2000"),
+        with_orders(portfolio(position("10", average_price="95")), resting("e"), resting("x", Side.SELL)),
+    ]
+)
+
+
+@given(RUNS, BOOKS, st.decimals("0.01", "2000", places=2), st.decimals("0", "1000", places=3), st.booleans())
+def test_whatever_a_grid_has_come_to_there_is_an_answer_and_no_yes_against_a_check(
+    run: GridRun, books: Portfolio, close: Decimal, quantity: Decimal, wishes: bool
+) -> None:
+    """A decision that raised could close nothing either."""
+    wish = Wish(Side.BUY, quantity, Decimal(0), "ana", "chat", "") if wishes else None
+    given = inputs(
+        grid_settings(),
+        bar=bar(close=close),
+        portfolio=replace(books, marks={INSTRUMENT: close}),
+        risk=replace(QUIET, grids={INSTRUMENT: run}),
+        wish=wish,
+    )
+
+    result = decide(given)
+
+    if result.outcome is OutcomeKind.ENTERED:
+        assert all(check.passed for check in result.review.checks)
+        assert GRID.lower <= close <= GRID.upper
+        assert not run.over
+        assert len(result.risk.grids[INSTRUMENT].entries) == len(run.entries) + 1
+    long = any(each.quantity > 0 for each in books.positions)
+    if long and not wishes and (run.over or close < run.stop):
+        assert result.outcome in (OutcomeKind.EXITED, OutcomeKind.REFUSED)

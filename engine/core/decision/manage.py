@@ -54,7 +54,7 @@ def _halt(watch: Watch) -> Check:
 def _grid(watch: Watch) -> Check | None:
     """None without a grid. Its stop rests at the venue; what that has not sold is sold here."""
     run = watch.risk.grids.get(watch.position.instrument)
-    if run is None:
+    if run is None or watch.position.quantity < 0:
         return None
     if run.over:
         return at_most("grid", TIER, 1, 0, "yes", "risk.grids.stop")

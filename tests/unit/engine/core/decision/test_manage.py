@@ -148,3 +148,4 @@ def test_a_grid_is_left_below_its_stop_and_once_it_is_over(close: str, over: boo
     assert reason(seen) == why
     assert [check.name for check in exits(seen)][:2] == ["halt", "grid"]
     assert reason(seen._replace(risk=RiskState(grids={"DAX": run}))) == "hold"
+    assert "grid" not in [check.name for check in exits(watch("-10", risk=seen.risk))]
