@@ -24,7 +24,7 @@ class GridSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop: Decimal
     levels: Annotated[int, Meta(ge=2, le=100)]
     max_risk: Annotated[float, Meta(gt=0, le=0.5)]
-    """Share of the equity at the grid's begin that is lost when every entry is stopped, costs included."""
+    """Share of the equity at the grid's begin that may be lost when every entry is stopped, costs included."""
 
     def __post_init__(self) -> None:
         for field, value in (("lower", self.lower), ("upper", self.upper), ("stop", self.stop)):

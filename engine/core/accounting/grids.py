@@ -16,6 +16,7 @@ from engine.core.domain.risk import GridEntry, GridRun, Lock, RiskState
 
 GRID = "grid"
 """Who locks an instrument whose grid has ended, and the reason of an exit from one that was left."""
+ENTRY = "e"
 ENDS = ("stop", GRID)
 """Reasons of a sale that ends a grid at whatever price."""
 
@@ -29,6 +30,8 @@ def grid_filled(risk: RiskState, fill: Fill) -> RiskState:
     if run is None:
         return risk
     if fill.side is Side.BUY:
+        if fill.leg != ENTRY:
+            return risk  # bought back: no grid sells short
         return _with(risk, fill.instrument, replace(run, entries=_filled(run, fill)))
     if run.over or not (fill.reason in ENDS or fill.price <= run.stop):
         return risk

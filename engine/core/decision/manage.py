@@ -2,8 +2,7 @@
 
 The stop and the target of an entry rest at the venue and need no decision. Everything else is asked here, in this
 order, every time: a halt that flattens, a grid that was left, a crash, the time barrier, the trailing exit, a forecast
-that has turned.
-Each is a check that passes while the position may stay; the first that fails is the reason to leave.
+that has turned. Each is a check that passes while the position may stay; the first that fails is the reason to leave.
 """
 
 from decimal import Decimal

@@ -158,6 +158,15 @@ def test_a_grid_that_bought_nothing_has_not_begun() -> None:
     assert state.risk.locks == {}
 
 
+def test_what_is_bought_back_is_no_entry_of_a_grid() -> None:
+    """After an overfill the desk is short, and buys back: no level is taken by that."""
+    state = after(start(), fill(ONE, "97.1"), fill(TWO, "93.1"))
+
+    covered = after(state, fill("d-0fmb756o0-00000009", "92", Side.BUY, "x", "halt"))
+
+    assert run(covered) == run(state)
+
+
 # --- the end ---
 
 
