@@ -9,12 +9,13 @@ from typing import NamedTuple
 import msgspec
 
 from configs.schema.desk import TIMEFRAME_MS, Instrument
+from configs.schema.risk import GridSettings
 from configs.schema.settings import Settings
 from engine.core.domain.ids import epoch_ms
-from engine.core.domain.order import OrderStatus, Side
+from engine.core.domain.order import OrderStatus, OrderType, Side
 from engine.core.domain.portfolio import Portfolio, Position
 from engine.core.domain.records import Observation
-from engine.core.domain.risk import RiskState
+from engine.core.domain.risk import GridRun, RiskState
 from engine.core.domain.signal import Forecast
 
 WHOLE = "share"
@@ -65,6 +66,36 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     as_of: datetime
     bar_age: int = 0
     by_person: bool = False
+
+    @property
+    def grid(self) -> GridSettings | None:
+        """The grid that is declared for the instrument."""
+        return self.settings.risk.grid(self.observation.instrument)
+
+    @property
+    def run(self) -> GridRun | None:
+        """That of the instrument's grid, where it has begun."""
+        return self.risk.grids.get(self.observation.instrument)
+
+    @property
+    def adds(self) -> bool:
+        """Whether what is held may be added to: it is its grid's, and no exit of it was decided on."""
+        run = self.run
+        position = self.portfolio.position(self.observation.instrument) if run else None
+        if run is None or position is None or self.grid is None:
+            return False
+        own = any(entry.decision == position.entry_decision for entry in run.entries)
+        return own and position.quantity > 0 and not position.leaving
+
+    @property
+    def pending(self) -> int:
+        """How many open orders stand in the way in the instrument: not the stops of what may be added to."""
+        here = self.waiting.here
+        if not here or not self.adds:
+            return here
+        own = self.observation.instrument
+        orders = [o.request for o in self.portfolio.orders if o.status.open and o.request.instrument == own]
+        return sum(not request.reduce_only or request.type is OrderType.MARKET for request in orders)
 
 
 class Reduction(NamedTuple):

@@ -1,4 +1,5 @@
-"""Tier 1, beyond the single order: what a row of entries looks like. Ladders, grids and doubling up are refused.
+"""Tier 1, beyond the single order: what a row of entries looks like. Ladders, grids and doubling up are refused; the
+one exception is the grid that an instrument may have (`grid`).
 
 A desk that buys more of what falls, or turns at every tick, wins often and loses all at once. Each entry of it looks
 harmless; so the newest entries are kept (`RiskState.recent`) and looked at together.
@@ -16,6 +17,7 @@ from configs.schema.settings import Settings
 from engine.core.domain.order import Side
 from engine.core.domain.risk import Approved, Check, Entry, Lock, Review, RiskState, at_most
 from engine.core.risk.case import COUNT, Case
+from engine.core.risk.grid import grid_checks
 
 TIER = "position"
 AT_ONCE = "entries at once"
@@ -58,7 +60,7 @@ def pattern_checks(case: Case) -> tuple[Check, ...]:
             COUNT,
             "risk.duplicate_s",
         ),
-        at_most("ladder", TIER, rungs, limits.max_ladder, COUNT, "risk.max_ladder"),
+        *_down(case, rungs),
         at_most("flips", TIER, flips, limits.max_flips, COUNT, "risk.max_flips"),
         at_most(
             "size after a loss",
@@ -69,6 +71,14 @@ def pattern_checks(case: Case) -> tuple[Check, ...]:
             "risk.max_size_after_loss",
         ),
     )
+
+
+def _down(case: Case, rungs: int) -> tuple[Check, ...]:
+    """Buying more of what falls: not at all beyond a few entries, or within a grid whose whole risk is fixed."""
+    grid = case.grid
+    if grid is not None:
+        return grid_checks(case, grid)
+    return (at_most("ladder", TIER, rungs, case.settings.risk.max_ladder, COUNT, "risk.max_ladder"),)
 
 
 def count_entry(

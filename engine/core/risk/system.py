@@ -71,7 +71,14 @@ def system_checks(case: Case) -> tuple[Check, ...]:
             COUNT,
             "command.unlock",
         ),
-        at_most("positions", TIER, len(taken(case)) + 1, limits.max_positions, COUNT, "risk.max_positions"),
+        at_most(
+            "positions",
+            TIER,
+            len(taken(case)) + (not case.adds),
+            limits.max_positions,
+            COUNT,
+            "risk.max_positions",
+        ),
     )
 
 
