@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from configs.schema.settings import Settings
+from configs.schema.settings import Settings, unusable_grid
 
 PROFILES = Path(__file__).parent / "profiles"
 PREFIX = "WHYDESK__"
@@ -89,9 +89,12 @@ def _parse(text: str, where: str, what: str) -> tuple[Any, Any]:
 def convert(values: dict[str, Any], lines: Mapping[str, str], path: Path) -> Settings:
     """Check and freeze. SettingsError names the key, where it stands and what was meant."""
     try:
-        return msgspec.convert(values, Settings)
+        settings = msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error), values, lines, path)) from None
+    if why := unusable_grid(settings):
+        raise SettingsError(_short(f"{_where('$.risk.grids', lines, path)}: {why}"))
+    return settings
 
 
 def _note_lines(node: Any, at: str, path: Path, lines: dict[str, str]) -> None:
@@ -142,7 +145,9 @@ def _explain(message: str, values: dict[str, Any], lines: Mapping[str, str], pat
         return _short(f"{_where(full, lines, path)}: unknown key {full[2:]}{hint}")
     if said.startswith(("Expected", "Invalid", "Object")):  # msgspec's words, not a name of ours
         said = said[0].lower() + said[1:]
-    return _short(f"{_where(at, lines, path)}: {at[2:] or 'settings'}: {said}{_found(at, values)}")
+    named = re.match(r"[a-z]+\.[a-z_]+", said) if at == "$" else None  # sections that contradict each other
+    where = _where(f"$.{named[0]}" if named else at, lines, path)
+    return _short(f"{where}: {at[2:] or 'settings'}: {said}{_found(at, values)}")
 
 
 def _known_keys(at: str) -> list[str]:

@@ -242,7 +242,7 @@ def _cause(closed: Exit) -> list[Claim]:
     return [Claim(f"by_{reason}", roles | {"exit_check": _exit_check(closed.cycle, place)}), *said]
 
 
-_BY_DECISION = ("by_trailing", "by_time", "by_reversal", "by_regime", "by_halt")
+_BY_DECISION = ("by_trailing", "by_time", "by_reversal", "by_regime", "by_halt", "by_grid")
 
 
 def _parts(trade: TradeRecord) -> list[Claim]:

@@ -210,6 +210,11 @@ TABLE: dict[str, Sentence] = {
         " {cycle.result.risk.by:words}: {cycle.result.risk.why:quoted} {cycle.id:id}.",
         _left_by("halt"),
     ),
+    "by_grid": Sentence(
+        "The grid had been left: {exit_check.value:*}, {exit_check.operator:bound} {exit_check.limit:*}"
+        " ({exit_check.key:words}) {cycle.id:id}.",
+        _left_by("grid"),
+    ),
     "by_command": Sentence(
         "{command.by:words} asked for it from {command.source:words} at {command.at:when}:"
         " {command.kind:name} {command.id:id}.",

@@ -18,7 +18,7 @@ from engine.core.domain.records import CycleInputs, EnsembleState, ModelEvidence
 from engine.core.domain.regime import REGIMES, RegimeEstimate
 from engine.core.domain.risk import RiskState
 from engine.core.domain.signal import Forecast, Prediction
-from engine.core.risk.case import NEVER, Case
+from engine.core.risk.case import NEVER, Case, waiting, worth
 from tests.builders import CLOSE, INSTRUMENT, bar, decimal, forecast, order_request, portfolio, settings
 
 QUIET = RiskState(
@@ -112,7 +112,15 @@ def case(chosen: Settings | None = None, **changed: Any) -> Case:
         "bars_since_loss": NEVER,
         "as_of": CLOSE,
     }
-    return Case(**(values | changed))
+    values |= changed
+    name, close = looked.instrument, values["close"]
+    worked_out: dict[str, Any] = {
+        "instrument": values["settings"].instrument(name),
+        "value": float(values["quantity"]) * close,
+        "held": worth(values["portfolio"].position(name), close),
+        "waiting": waiting(values["portfolio"], name),
+    }
+    return Case(**(worked_out | values))
 
 
 def resting(

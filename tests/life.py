@@ -5,7 +5,7 @@ own home. At the end `judged` compares the journal with the exchange's own truth
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -187,18 +187,22 @@ class Life:
         known = Portfolio(cash=Decimal(CASH), positions=held, marks=marks)
         await self.journal.append(self._seen(known, RiskState(last_equity=known.equity)))
 
-    async def look_at_market_again(self) -> None:
-        """The same while the desk runs."""
+    async def look_at_market_again(self, prices: Mapping[str, str] = PRICES) -> None:
+        """The same while the desk runs, at these prices."""
         state = self.engine.writer.state
-        await self.engine.writer.write(self._seen(state.portfolio, state.risk))
+        marks = {name: Decimal(price) for name, price in prices.items()}
+        known = replace(state.portfolio, marks=state.portfolio.marks | marks)
+        await self.engine.writer.write(self._seen(known, state.risk, prices))
 
-    def _seen(self, known: Portfolio, risk: RiskState) -> list[CycleRecord]:
+    def _seen(
+        self, known: Portfolio, risk: RiskState, prices: Mapping[str, str] = PRICES
+    ) -> list[CycleRecord]:
         return [
             replace(
                 cycle_record("no_signal", at=self.clock.now(), instrument=name, portfolio=known, risk=risk),
                 observation=observation(bar=bar(name, self.clock.now(), close=price)),
             )
-            for name, price in PRICES.items()
+            for name, price in prices.items()
         ]
 
     async def die(self) -> None:

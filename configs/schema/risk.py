@@ -1,13 +1,50 @@
 """The limits of the three tiers. Shares are of the desk's equity; each key is named in the record of its check."""
 
+from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from configs.schema.desk import AssetClass, Name
+from configs.schema.desk import LARGEST, SMALLEST, AssetClass, Name
 
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+class GridSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where one instrument may be bought again lower down, and all that may be lost by it.
+
+    The range from `lower` to `upper` is cut into `levels` bands of equal height, and there is one entry in each at
+    most. All of them leave at `stop`. Prices are of the instrument.
+    """
+
+    instrument: Name
+    lower: Decimal
+    upper: Decimal
+    stop: Decimal
+    levels: Annotated[int, Meta(ge=2, le=100)]
+    max_risk: Annotated[float, Meta(gt=0, le=0.5)]
+    """Share of the equity at the grid's begin that may be lost when every entry is stopped, costs included."""
+
+    def __post_init__(self) -> None:
+        for field, value in (("lower", self.lower), ("upper", self.upper), ("stop", self.stop)):
+            if not value.is_finite() or not SMALLEST <= value <= LARGEST:
+                raise ValueError(
+                    f"{self.instrument}: {field} must be from {SMALLEST} to {LARGEST}, was {value}"
+                )
+        if self.lower >= self.upper:
+            raise ValueError(f"{self.instrument}: lower ({self.lower}) must be below upper ({self.upper})")
+        if self.stop >= self.lower:
+            raise ValueError(f"{self.instrument}: stop ({self.stop}) must be below lower ({self.lower})")
+
+    @property
+    def fall(self) -> float:
+        """The most that the grid can lose of what it is worth at its lowest price, as a share of that.
+
+        >>> GridSettings("X", Decimal(90), Decimal(108), Decimal(81), levels=3, max_risk=0.02).fall
+        0.3
+        """
+        return float((self.upper - self.stop) / self.lower)
 
 
 class RiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +89,8 @@ class RiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Changes of direction in one instrument: a grid that pays the spread."""
     max_size_after_loss: Annotated[float, Meta(gt=0, le=1_000_000)] = 2.0
     """An entry after a loss in the instrument, as a multiple of the one that lost: doubling up."""
+    grids: Annotated[tuple[GridSettings, ...], Meta(max_length=100)] = ()
+    """Instruments that may be bought again lower down all the same, each within a risk that is fixed beforehand."""
     # tier 2: the day
     max_daily_loss: Annotated[float, Meta(gt=0, le=1)] = 0.02
     halt_daily_loss: Annotated[float, Meta(gt=0, le=1)] = 0.04
@@ -89,6 +128,18 @@ class RiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"halt_daily_loss ({self.halt_daily_loss}) must not be below max_daily_loss ({self.max_daily_loss})"
             )
+        if self.grids:
+            names = [grid.instrument for grid in self.grids]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"grids: {', '.join(twice)} is listed twice")
+
+    def grid(self, instrument: str) -> GridSettings | None:
+        """The grid that is declared for the instrument, if there is one."""
+        for grid in self.grids:
+            if grid.instrument == instrument:
+                return grid
+        return None
 
     def position_limit(self, kind: AssetClass) -> tuple[float, str]:
         """The largest position of that class as a share of equity, and the setting that says so."""
@@ -109,3 +160,16 @@ class RiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "fx": self.max_fx_leverage,
         }
         return limits[kind], f"risk.max_{kind}_leverage"
+
+    def grid_limit(self, grid: GridSettings, kind: AssetClass, *, grouped: bool) -> tuple[float, str]:
+        """The most that the other limits let that grid lose before costs, as a share of equity, and the setting that
+        says so. An owner who sets more believes in a risk that the desk does not take.
+        """
+        worth = [self.position_limit(kind), self.leverage_limit(kind), (self.max_gross, "risk.max_gross")]
+        worth += [(self.max_group_value, "risk.max_group_value")] if grouped else []
+        return min(
+            (grid.levels * self.max_trade_risk, "risk.max_trade_risk"),
+            *((most * grid.fall, key) for most, key in worth),
+            (self.halt_daily_loss, "risk.halt_daily_loss"),
+            (self.max_drawdown, "risk.max_drawdown"),
+        )

@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         unknown = sorted(set(self.risk.restricted) - {each.name for each in self.desk.instruments})
         if unknown:
             raise ValueError(f"risk.restricted: {', '.join(unknown)} is not in desk.instruments")
+        if self.risk.grids:
+            _refuse_grids_elsewhere(self.desk, self.risk)
 
     def instrument(self, name: str) -> Instrument:
         """Return the rules of `name`; KeyError when the desk does not trade it."""
@@ -64,6 +66,42 @@ def _refuse_what_spot_cannot(desk: DeskSettings, decision: DecisionSettings) -> 
                 f"was {instrument.name}"
             )
 
+
+def _refuse_grids_elsewhere(desk: DeskSettings, risk: RiskSettings) -> None:
+    """Of what the desk does not trade, or may not open, or at a stop that no venue takes."""
+    known = {instrument.name: instrument for instrument in desk.instruments}
+    for grid in risk.grids:
+        instrument = known.get(grid.instrument)
+        if instrument is None:
+            raise ValueError(f"risk.grids: {grid.instrument} is not in desk.instruments")
+        if grid.instrument in risk.restricted:
+            raise ValueError(f"risk.grids: {grid.instrument} is in risk.restricted, where nothing is opened")
+        if grid.stop % instrument.tick:
+            raise ValueError(
+                f"risk.grids: {grid.instrument}: stop must be a multiple of its tick ({instrument.tick}),"
+                f" was {grid.stop}"
+            )
+
+
+def unusable_grid(settings: Settings) -> str:
+    """Why a grid's `max_risk` contradicts the other limits; empty when none does.
+
+    Asked when a profile is read, not when settings are made: a limit that somebody tightens while the desk runs may
+    come below it, and then simply holds first.
+    """
+    for grid in settings.risk.grids:
+        instrument = settings.instrument(grid.instrument)
+        most, key = settings.risk.grid_limit(grid, instrument.kind, grouped=bool(instrument.group))
+        if grid.max_risk > most * (1 + ROUNDING):
+            return (
+                f"risk.grids: {grid.instrument}: max_risk can be at most {most:.6g} with {grid.levels} levels and"
+                f" {key}, was {grid.max_risk:g}"
+            )
+    return ""
+
+
+ROUNDING = 1e-9
+"""A product of two shares may lie so far beside what it is written as, relatively."""
 
 CEILINGS = {"max_crypto_position": 0.2, "max_stock_position": 0.25, "max_fx_position": 0.25}
 """Of one position where real money trades: a profile may be more careful, not less."""

@@ -49,8 +49,9 @@ from engine.core.market.others import newest
 from engine.core.market.tails import tail
 from engine.core.regime import classify
 from engine.core.risk.breakers import trip
-from engine.core.risk.case import Case, Reduction, bars_between, committed
+from engine.core.risk.case import Case, Reduction, bars_between, committed, waiting, worth
 from engine.core.risk.daily import count_bar_loss, count_decision, open_day
+from engine.core.risk.grid import grid_room, in_grid, with_entry
 from engine.core.risk.limits import within
 from engine.core.risk.patterns import count_entry, locked, too_often
 from engine.core.risk.review import nearest_miss, review, review_data, review_reduction, review_wish
@@ -268,10 +269,8 @@ def _stay_or_leave(look: _Look, position: Position) -> CycleResult:
 
 def _enter_or_not(look: _Look, forecast: Forecast) -> CycleResult:
     """Size and review are worked out for the direction leaned to, whether or not the gate let it through."""
-    inputs, settings = look.inputs, look.inputs.settings
-    leaning = -1 if forecast.direction < 0 and not settings.decision.long_only else 1
-    bar = inputs.observation.bar
-    wish = propose_entry(leaning, bar.close, look.atr, look.instrument, settings.decision)
+    leaning = -1 if forecast.direction < 0 and not look.inputs.settings.decision.long_only else 1
+    wish = _propose(look, leaning)
     assert wish.side is not None and wish.stop is not None, "an entry has a side and a stop"
     sized = size(_ask(look, wish, forecast))
     case = _case(look, wish.side, sized.quantity, wish.stop)
@@ -284,10 +283,8 @@ def _enter_or_not(look: _Look, forecast: Forecast) -> CycleResult:
 
 def _enter_by_wish(look: _Look, wish: Wish) -> CycleResult:
     """A person stands in for the signal, not for the limits."""
-    inputs, settings = look.inputs, look.inputs.settings
-    bar = inputs.observation.bar
-    entry = propose_entry(wish.side.sign, bar.close, look.atr, look.instrument, settings.decision)
-    entry = replace(entry, reason="command")
+    inputs, bar = look.inputs, look.inputs.observation.bar
+    entry = replace(_propose(look, wish.side.sign), reason="command")
     assert entry.stop is not None, "an entry has a stop"
     if wish.quantity or wish.amount:
         sized = size_as_wished(
@@ -299,14 +296,22 @@ def _enter_by_wish(look: _Look, wish: Wish) -> CycleResult:
     return _entered_or_refused(look, case, entry, review_wish(case), sized)
 
 
+def _propose(look: _Look, direction: int) -> Proposal:
+    name, settings = look.instrument.name, look.inputs.settings
+    close = look.inputs.observation.bar.close
+    entry = propose_entry(direction, close, look.atr, look.instrument, settings.decision)
+    return in_grid(entry, settings.risk.grid(name), look.risk.grids.get(name))
+
+
 def _entered_or_refused(
     look: _Look, case: Case, proposal: Proposal, verdict: Review, sized: Size
 ) -> CycleResult:
-    """What was approved is kept in mind for the patterns; one entry too many in one place locks it."""
+    """What was approved is kept in mind, for the patterns and its grid; one entry too many in one place locks it."""
     outcome = OutcomeKind.ENTERED if verdict.approved else OutcomeKind.REFUSED
     if verdict.approved:
         bar, at, settings = look.inputs.observation.bar, look.inputs.as_of, look.inputs.settings
         risk = count_entry(look.risk, verdict.approved, bar.close, at, settings, by_person=case.by_person)
+        risk = with_entry(risk, case, proposal)
     elif too_often(verdict):
         risk = locked(case)
     else:
@@ -331,6 +336,7 @@ def _ask(look: _Look, wish: Proposal, forecast: Forecast) -> Ask:
         correlations=inputs.observation.correlations,
         volatilities=inputs.observation.volatilities,
         drawdown=drawdown(look.risk, look.equity),
+        grid_room=grid_room(look.risk.grids.get(bar.instrument), inputs.portfolio, settings, bar),
     )
 
 
@@ -340,10 +346,14 @@ def _case(look: _Look, side: Side, quantity: Decimal, stop: Decimal) -> Case:
     return Case(
         decision=inputs.decision,
         observation=inputs.observation,
+        instrument=look.instrument,
         forecast=look.forecast,
         side=side,
         quantity=quantity,
+        value=float(quantity) * look.close,
         stop=stop,
+        held=worth(look.position, look.close),
+        waiting=waiting(inputs.portfolio, look.instrument.name),
         portfolio=inputs.portfolio,
         risk=risk,
         settings=inputs.settings,

@@ -122,4 +122,10 @@ def widened(before: RiskSettings, now: RiskSettings) -> list[str]:
         low, high = sorted((float(old[name]), float(new[name])))
         if allows_more(name, float(new[name]), float(old[name])) and high >= MUCH * low:
             found.append(f"risk.{name} from {old[name]:g} to {new[name]:g}")
+    for grid in now.grids:
+        was = before.grid(grid.instrument)
+        if was is not None and grid.max_risk >= MUCH * was.max_risk:
+            found.append(
+                f"risk.grids.max_risk of {grid.instrument} from {was.max_risk:g} to {grid.max_risk:g}"
+            )
     return found

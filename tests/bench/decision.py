@@ -21,10 +21,12 @@ from engine.backtest.replay import run
 from engine.core.domain.records import CycleInputs, CycleRecord, OutcomeKind, Record, encode
 from engine.core.ensemble.combine import combine
 from engine.core.pipeline import decide
+from engine.core.risk.review import review
 from engine.core.sizing.size import Ask, size
 from engine.store.journal import SqlJournal
 from tests.bench.measure import cpu, each, finish, table, together
 from tests.bench.models import DEPTH, TREES, predictor
+from tests.core_builders import case as entry
 from tests.unit.engine.backtest.markets import WIDE, random_walk, trading
 
 MODELS = 3
@@ -72,6 +74,8 @@ def main() -> dict[str, object]:
     asked = each(lambda number: served.predict(found[number % len(found)].observation), DECISIONS)
     decided = each(lambda number: decide(found[number % len(found)]), DECISIONS)
     encoded = each(lambda number: encode(records[number % DECISIONS]), DECISIONS)
+    wish = entry()
+    reviewed = each(lambda number: review(wish), DECISIONS)
     checks = len(records[0].result.review.checks)
     length = sum(len(encode(record)) for record in records) // len(records)
     entered = sum(record.result.outcome is OutcomeKind.ENTERED for record in records) / len(records)
@@ -88,6 +92,8 @@ def main() -> dict[str, object]:
             ("  decide", f"{decided.p50:.0f} us", ""),
             ("  encode", f"{encoded.p50:.0f} us", ""),
             ("  encode, hash, insert, commit", f"{inserted.p50:.0f} us", ""),
+            ("review of an entry, p50", f"{reviewed.p50:.1f} us", f"<= {checks / 4:.2f}"),
+            ("the same, p99", f"{reviewed.p99:.1f} us", "<= 1,000"),
             ("blend", f"{blend:.2f} us", "<= 2"),
             ("sizing with caps", f"{sizing:.2f} us", "<= 12"),
         ],
@@ -98,6 +104,7 @@ def main() -> dict[str, object]:
             "p50_us": whole.p50, "p99_us": whole.p99, "per_cpu_second": DECISIONS / seconds,
             "per_cpu_second_grouped": DECISIONS / grouped, "models_us": asked.p50, "decide_us": decided.p50,
             "encode_us": encoded.p50, "insert_us": inserted.p50, "blend_us": blend, "sizing_us": sizing,
+            "review_us": reviewed.p50, "review_p99_us": reviewed.p99,
             "checks": checks, "record_bytes": length,
         },
     )  # fmt: skip

@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
+from engine.core.accounting.grids import grid_closed, grid_filled, grid_money, grid_order
 from engine.core.accounting.ledger import apply_fill, apply_order, outlived, place, place_orders, write_off
 from engine.core.domain.ids import fill_id
 from engine.core.domain.order import Fill
@@ -49,12 +50,15 @@ def apply(state: DeskState, record: Record) -> DeskState:
     if isinstance(record, FillRecord):
         fill = record.fill
         settled = state.settled | {fill.instrument: fill.at}
-        return replace(state, portfolio=apply_fill(state.portfolio, fill)[0], settled=settled)
+        portfolio, risk = apply_fill(state.portfolio, fill)[0], grid_filled(state.risk, fill)
+        return replace(state, portfolio=portfolio, risk=risk, settled=settled)
     if isinstance(record, OrderRecord):
-        return replace(state, portfolio=apply_order(state.portfolio, record))
+        portfolio, risk = apply_order(state.portfolio, record), grid_order(state.risk, record)
+        return replace(state, portfolio=portfolio, risk=risk)
     if isinstance(record, TradeRecord):
         portfolio = write_off(state.portfolio, record) if record.dust else state.portfolio
-        return replace(state, portfolio=portfolio, risk=count_trade(state.risk, record))
+        risk = grid_closed(count_trade(state.risk, record), record, portfolio)
+        return replace(state, portfolio=portfolio, risk=risk)
     if isinstance(record, StartRecord):
         portfolio = outlived(state.portfolio, record)
         return state if portfolio is state.portfolio else replace(state, portfolio=portfolio)
@@ -77,7 +81,7 @@ def _after_account(state: DeskState, record: AccountRecord) -> DeskState:
             for name in ("last_equity", "day_equity", "high_water")
             if getattr(risk, name)
         }
-        risk = replace(risk, **moved)
+        risk = grid_money(replace(risk, **moved), record.cash)
     if record.dust:
         dust = portfolio.dust | {
             name: portfolio.dust.get(name, Decimal(0)) + much for name, much in record.dust.items()

@@ -125,7 +125,7 @@ def _begin(portfolio: Portfolio, record: OrderRecord) -> Portfolio:
 
 def _count(portfolio: Portfolio, request: OrderRequest, *, attempts: int = 0, refusals: int = 0) -> Portfolio:
     position = portfolio.position(request.instrument)
-    if position is None or position.entry_decision != request.decision:
+    if position is None or request.decision not in (position.entry_decision, *position.added):
         return portfolio
     position = replace(position, attempts=position.attempts + attempts, refusals=position.refusals + refusals)
     return replace(portfolio, positions=_with(portfolio.positions, position))
@@ -189,6 +189,8 @@ def _enter(portfolio: Portfolio, position: Position | None, fill: Fill) -> Portf
     slipped = _slippage(fill)
     if position is None:
         position = _fresh(portfolio, fill)
+    elif fill.decision not in (position.entry_decision, *position.added):
+        position = replace(position, added=(*position.added, fill.decision))
     entered = position.entered + fill.quantity
     value = position.entered_value + fill.quantity * fill.price
     position = replace(

@@ -76,10 +76,15 @@ def _booked(
     records: list[Record] = [record] if trade is None else [record, trade]
     position, total = state.portfolio.position(fill.instrument), before + fill.quantity + fill.withheld
     held = abs(position.quantity) if position is not None and position.side is not fill.side else Decimal(0)
+    how = ""
     if total > request.quantity:
-        records.append(_overfill(state, fill, f"{total.normalize():f} of {request.quantity}", at))
+        how = f"{total.normalize():f} of {request.quantity}"
     elif request.reduce_only and fill.quantity > held:
-        records.append(_overfill(state, fill, f"{fill.quantity.normalize():f} of {held} held", at))
+        how = f"{fill.quantity.normalize():f} of {held} held"
+    if how:
+        for each in records:  # what the fill itself changes must not be undone by what is said of it
+            state = apply(state, each)
+        records.append(_overfill(state, fill, how, at))
     return records
 
 

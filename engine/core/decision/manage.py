@@ -1,8 +1,8 @@
 """The position manager: what closes a position at a bar's close.
 
 The stop and the target of an entry rest at the venue and need no decision. Everything else is asked here, in this
-order, every time: a halt that flattens, a crash, the time barrier, the trailing exit, a forecast that has turned.
-Each is a check that passes while the position may stay; the first that fails is the reason to leave.
+order, every time: a halt that flattens, a grid that was left, a crash, the time barrier, the trailing exit, a forecast
+that has turned. Each is a check that passes while the position may stay; the first that fails is the reason to leave.
 """
 
 from decimal import Decimal
@@ -32,7 +32,7 @@ class Watch(NamedTuple):
 
 def exits(watch: Watch) -> tuple[Check, ...]:
     """Every reason to leave, asked."""
-    checks = (_halt(watch), _regime(watch), _time(watch), _trailing(watch), _reversal(watch))
+    checks = (_halt(watch), _grid(watch), _regime(watch), _time(watch), _trailing(watch), _reversal(watch))
     return tuple(check for check in checks if check is not None)
 
 
@@ -48,6 +48,16 @@ def propose_exit(watch: Watch, checks: tuple[Check, ...]) -> Proposal:
 def _halt(watch: Watch) -> Check:
     flattening = watch.risk.trading is TradingState.HALTED and watch.risk.flatten
     return at_most("halt", TIER, float(flattening), 0, "yes", "command.kill")
+
+
+def _grid(watch: Watch) -> Check | None:
+    """None without a grid. Its stop rests at the venue; what that has not sold is sold here."""
+    run = watch.risk.grids.get(watch.position.instrument)
+    if run is None or watch.position.quantity < 0:
+        return None
+    if run.over:
+        return at_most("grid", TIER, 1, 0, "yes", "risk.grids.stop")
+    return at_least("grid", TIER, float(watch.close), float(run.stop), "price", "risk.grids.stop")
 
 
 def _regime(watch: Watch) -> Check:

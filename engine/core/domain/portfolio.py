@@ -16,7 +16,7 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     the orders that the desk made to protect or close it beside those of its decisions, `refusals` the protection that
     the venue would not take. `left_by`, `left_order` and `left_at` tell of the newest exit fill. `leaving` is the
     reason of an exit that was decided on, down to `keep` units: it stands until it is done, whatever becomes of the
-    orders that try it.
+    orders that try it. `added` are the decisions that made it larger, after the one that opened it.
     """
 
     trade: str
@@ -43,6 +43,7 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     left_at: datetime | None = None
     leaving: str = ""
     keep: Decimal = Decimal(0)
+    added: tuple[str, ...] = ()
 
     @property
     def side(self) -> Side:

@@ -115,6 +115,32 @@ class Lock(msgspec.Struct, frozen=True, gc=False, array_like=True):
     why: str
 
 
+class GridEntry(msgspec.Struct, frozen=True, gc=False):
+    """An entry of a grid that is on its way or has filled. `price` is the close it was reviewed at."""
+
+    decision: str
+    price: Decimal
+    quantity: Decimal
+    filled: bool = False
+
+
+class GridRun(msgspec.Struct, frozen=True, gc=False):
+    """A declared grid that has begun: `equity` is what its risk is a share of, until it begins anew.
+
+    `stop` and `target` are those of the whole position, fixed by its first entry. `lost` is what earlier positions of
+    it lost, costs included; what others earned is not set against that. It is `over` once anything was sold at its
+    stop or below.
+    """
+
+    begun: datetime
+    equity: Decimal
+    stop: Decimal
+    target: Decimal
+    entries: tuple[GridEntry, ...] = ()
+    lost: Decimal = Decimal(0)
+    over: bool = False
+
+
 class RiskState(msgspec.Struct, frozen=True, gc=False):
     """What the limits are measured against. Changed only by the fold over the records."""
 
@@ -154,6 +180,8 @@ class RiskState(msgspec.Struct, frozen=True, gc=False):
     """How many there were until that."""
     last_losses: dict[str, datetime] = {}
     """When the newest trade of an instrument closed, where it lost."""
+    grids: dict[str, GridRun] = {}
+    """The grids that have begun, by instrument."""
 
     def against(self, instrument: str) -> list[str]:
         """The holds that stand against an entry in `instrument`, in words.

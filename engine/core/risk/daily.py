@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from configs.schema.risk import RiskSettings
 from engine.core.domain.instrument import exact
 from engine.core.domain.risk import Approved, Check, RiskState, at_least, at_most
-from engine.core.risk.case import COUNT, WHOLE, Case, bars_between, coming, share
+from engine.core.risk.case import COUNT, WHOLE, Case, bars_between, share, taken
 
 TIER = "daily"
 LONGEST = 6
@@ -69,6 +69,8 @@ def daily_checks(case: Case) -> tuple[Check, ...]:
     limits, risk, equity = case.settings.risk, case.risk, case.equity
     over = risk.losses_in_a_row - limits.max_consecutive_losses
     turnover = share(float(risk.day_turnover) + case.value, equity)
+    # after the pause one entry must have won before there is a second
+    on_trial = over >= 0 or risk.last_bar_loss is not None
     return (
         at_most(
             "daily loss",
@@ -108,7 +110,7 @@ def daily_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "half open",
             TIER,
-            _trials(case) if over >= 0 or risk.last_bar_loss else 0,
+            len(taken(case)) if on_trial else 0,
             0,
             COUNT,
             "risk.loss_pause_bars",
@@ -123,12 +125,6 @@ def pause(again: int, limits: RiskSettings) -> int:
     [0, 5, 10, 20, 320]
     """
     return int(limits.loss_pause_bars * 2 ** min(again, LONGEST)) if again >= 0 else 0
-
-
-def _trials(case: Case) -> int:
-    """What is held or may still be: after the pause one entry must have won before there is a second."""
-    held = {position.instrument for position in case.portfolio.positions}
-    return len(held | coming(case.portfolio))
 
 
 def count_bar_loss(

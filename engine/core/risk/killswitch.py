@@ -43,9 +43,15 @@ def lockable(settings: Settings) -> tuple[str, ...]:
 
 
 def with_lock(risk: RiskState, name: str, lock: Lock | None) -> RiskState:
-    """The state with that lock; with None, without any on `name`."""
+    """The state with that lock; with None, without any on `name`, and with a grid there that begins anew.
+
+    A grid of which something is still held or on its way goes on as it was.
+    """
     kept = {other: each for other, each in risk.locks.items() if other != name}
-    return replace(risk, locks=kept | {name: lock} if lock else kept)
+    if lock:
+        return replace(risk, locks=kept | {name: lock})
+    grids = {other: run for other, run in risk.grids.items() if other != name or run.entries}
+    return replace(risk, locks=kept, grids=grids)
 
 
 def overtaken(name: str, said: datetime | None, since: datetime | None) -> str:

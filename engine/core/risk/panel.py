@@ -11,6 +11,7 @@ from engine.core.domain.risk import Check, RiskState, TradingState, at_least, at
 from engine.core.risk.case import COUNT, WHOLE, bars_between, coming, committed, count_orders, exposure, share
 from engine.core.risk.daily import TIER as DAILY
 from engine.core.risk.daily import day_loss, pause
+from engine.core.risk.grid import at_stop
 from engine.core.risk.limits import within
 from engine.core.risk.position import TIER as POSITION
 from engine.core.risk.system import RANK, drawdown
@@ -26,6 +27,7 @@ def panel(portfolio: Portfolio, risk: RiskState, settings: Settings, at: datetim
         *_desk(portfolio, risk, settings, equity),
         *_day(risk, settings, equity, at),
         *_parts(portfolio, settings, equity),
+        *_grids(portfolio, risk, settings),
     )
 
 
@@ -126,4 +128,19 @@ def _parts(portfolio: Portfolio, settings: Settings, equity: float) -> tuple[Che
                 "risk.max_group_value",
             )
         )
+    return tuple(found)
+
+
+def _grids(portfolio: Portfolio, risk: RiskState, settings: Settings) -> tuple[Check, ...]:
+    """Of each grid that has begun: the levels that are taken, and what it loses if all of it is stopped."""
+    found = []
+    for grid in settings.risk.grids:
+        run, name = risk.grids.get(grid.instrument), grid.instrument
+        if run is not None:
+            lost = share(float(at_stop(grid, run, portfolio, settings)), float(run.equity))
+            taken = len(run.entries)
+            found += [
+                at_most(f"grid entries {name}", POSITION, taken, grid.levels, COUNT, "risk.grids.levels"),
+                at_most(f"grid risk {name}", POSITION, lost, grid.max_risk, WHOLE, "risk.grids.max_risk"),
+            ]
     return tuple(found)

@@ -1,4 +1,5 @@
-"""Tier 1, beyond the single order: what a row of entries looks like. Ladders, grids and doubling up are refused.
+"""Tier 1, beyond the single order: what a row of entries looks like. Ladders, grids and doubling up are refused; the
+one exception is the grid that an instrument may have (`grid`).
 
 A desk that buys more of what falls, or turns at every tick, wins often and loses all at once. Each entry of it looks
 harmless; so the newest entries are kept (`RiskState.recent`) and looked at together.
@@ -16,6 +17,7 @@ from configs.schema.settings import Settings
 from engine.core.domain.order import Side
 from engine.core.domain.risk import Approved, Check, Entry, Lock, Review, RiskState, at_most
 from engine.core.risk.case import COUNT, Case
+from engine.core.risk.grid import grid_checks
 
 TIER = "position"
 AT_ONCE = "entries at once"
@@ -33,20 +35,19 @@ _DAY = timedelta(days=1)
 
 def pattern_checks(case: Case) -> tuple[Check, ...]:
     """Repetitions, ladders, flips and doubling up, seen from the entries before this one."""
-    limits, settings = case.settings.risk, case.settings
-    own = [entry for entry in case.risk.recent if entry.instrument == case.observation.instrument]
-    alike = [entry for entry in own if entry.side is case.side]
-    lately = at_once = again = own  # mostly there is none, and a moment is dear
-    if own:
-        window = timedelta(milliseconds=limits.pattern_bars * TIMEFRAME_MS[settings.desk.timeframe])
-        lately = _since(own, case.as_of - window)
-        at_once = _since(alike, case.as_of - timedelta(minutes=limits.entries_within_min))
-        again = _since(alike, case.as_of - timedelta(seconds=limits.duplicate_s))
+    limits, own = case.settings.risk, _own(case)
+    at_once, repeated, rungs, flips, doubling = 1, 0, 1, 0, 0.0
+    if own:  # mostly there is none, and a moment is dear
+        lately = _since(own, case.as_of - _window(case.settings))
+        alike = [entry for entry in own if entry.side is case.side]
+        at_once += len(_since(alike, case.as_of - timedelta(minutes=limits.entries_within_min)))
+        repeated = _duplicates(case, _since(alike, case.as_of - timedelta(seconds=limits.duplicate_s)))
+        rungs, flips, doubling = _rungs(case, lately), _flips(case, lately), _doubling(case, lately)
     return (
         at_most(
             "entries at once",
             TIER,
-            len(at_once) + 1,
+            at_once,
             limits.max_entries_at_once,
             COUNT,
             "risk.max_entries_at_once",
@@ -54,17 +55,17 @@ def pattern_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "duplicate order",
             TIER,
-            _duplicates(case, again),
+            repeated,
             0,
             COUNT,
             "risk.duplicate_s",
         ),
-        at_most("ladder", TIER, _rungs(case, lately), limits.max_ladder, COUNT, "risk.max_ladder"),
-        at_most("flips", TIER, _flips(case, lately), limits.max_flips, COUNT, "risk.max_flips"),
+        *_down(case, rungs),
+        at_most("flips", TIER, flips, limits.max_flips, COUNT, "risk.max_flips"),
         at_most(
             "size after a loss",
             TIER,
-            _doubling(case, lately),
+            doubling,
             limits.max_size_after_loss,
             "times",
             "risk.max_size_after_loss",
@@ -72,13 +73,20 @@ def pattern_checks(case: Case) -> tuple[Check, ...]:
     )
 
 
+def _down(case: Case, rungs: int) -> tuple[Check, ...]:
+    """Buying more of what falls: not at all beyond a few entries, or within a grid whose whole risk is fixed."""
+    grid = case.grid
+    if grid is not None:
+        return grid_checks(case, grid)
+    return (at_most("ladder", TIER, rungs, case.settings.risk.max_ladder, COUNT, "risk.max_ladder"),)
+
+
 def count_entry(
     risk: RiskState, approved: Approved, price: Decimal, at: datetime, settings: Settings, *, by_person: bool
 ) -> RiskState:
     """The state with an approved entry among the newest; those that no check can see any more go."""
-    window = timedelta(milliseconds=settings.risk.pattern_bars * TIMEFRAME_MS[settings.desk.timeframe])
     entry = Entry(at, approved.instrument, approved.side, approved.quantity, price, by_person)
-    return replace(risk, recent=(*_since(risk.recent, at - max(_DAY, window)), entry)[-MOST:])
+    return replace(risk, recent=(*_since(risk.recent, at - _horizon(settings)), entry)[-MOST:])
 
 
 def too_often(verdict: Review) -> bool:
@@ -102,6 +110,24 @@ def locks_against(locks: Container[str], instrument: str, *, by_person: bool) ->
     """The names of those locks that stand against an entry in `instrument`."""
     names = (VENUE, instrument, MANUAL) if by_person else (VENUE, instrument)
     return [name for name in names if name in locks]
+
+
+def _own(case: Case) -> list[Entry]:
+    """The entries in the instrument that some check can still see."""
+    recent, name = case.risk.recent, case.observation.instrument
+    if not recent:
+        return []
+    since = case.as_of - _horizon(case.settings)
+    return [entry for entry in recent if entry.instrument == name and entry.at > since]
+
+
+def _window(settings: Settings) -> timedelta:
+    return timedelta(milliseconds=settings.risk.pattern_bars * TIMEFRAME_MS[settings.desk.timeframe])
+
+
+def _horizon(settings: Settings) -> timedelta:
+    """How far back any check looks: none but those of the window further than a day."""
+    return max(_DAY, _window(settings))
 
 
 def _since(entries: Sequence[Entry], moment: datetime) -> list[Entry]:

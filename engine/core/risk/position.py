@@ -2,7 +2,7 @@
 
 import math
 
-from configs.schema.desk import TIMEFRAME_MS, Instrument
+from configs.schema.desk import TIMEFRAME_MS
 from engine.core.domain.risk import Check, at_least, at_most
 from engine.core.risk.case import COUNT, WHOLE, Case, exposure, share
 
@@ -14,8 +14,7 @@ SPANS = (1, 2, 3, 5, 10)
 
 def position_checks(case: Case) -> tuple[Check, ...]:
     """Sizes, prices and how often, for orders that add risk."""
-    limits, value, equity = case.settings.risk, case.value, case.equity
-    instrument = case.settings.instrument(case.observation.instrument)
+    limits, instrument, value, equity = case.settings.risk, case.instrument, case.value, case.equity
     most, most_key = limits.position_limit(instrument.kind)
     entries = case.risk.instrument_entries.get(instrument.name, 0)
     return (
@@ -43,7 +42,7 @@ def position_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "group value",
             TIER,
-            share(_in_group(case, instrument), equity),
+            share(_in_group(case), equity),
             limits.max_group_value,
             WHOLE,
             "risk.max_group_value",
@@ -94,11 +93,12 @@ def position_checks(case: Case) -> tuple[Check, ...]:
     )
 
 
-def _in_group(case: Case, instrument: Instrument) -> float:
+def _in_group(case: Case) -> float:
     """Worth of the instrument's group with this order; 0 where it is in none."""
-    if not instrument.group:
+    group = case.instrument.group
+    if not group:
         return 0.0
-    names = {each.name for each in case.settings.desk.instruments if each.group == instrument.group}
+    names = {each.name for each in case.settings.desk.instruments if each.group == group}
     return exposure(case.portfolio, names) + case.value
 
 

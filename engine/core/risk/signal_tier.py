@@ -39,7 +39,8 @@ def signal_checks(case: Case) -> tuple[Check, ...]:
 
 
 def wish_checks(case: Case) -> tuple[Check, ...]:
-    """What holds for a person's wish too: a side that may be traded, a market that was just seen, nothing there yet."""
+    """What holds for a person's wish too: a side that may be traded, a market that was just seen, nothing there yet
+    but what a grid may add to."""
     allowed = case.side is Side.BUY or not case.settings.decision.long_only
     return (
         at_least("direction", TIER, float(allowed), 1, "yes", "decision.long_only"),
@@ -49,9 +50,8 @@ def wish_checks(case: Case) -> tuple[Check, ...]:
 
 
 def _room(case: Case) -> tuple[Check, ...]:
-    orders, instrument = case.portfolio.orders, case.observation.instrument
-    waiting = sum([o.status.open for o in orders if o.request.instrument == instrument])
+    held = case.held > 0 and not case.adds
     return (
-        at_most("already held", TIER, float(case.held > 0), 0, COUNT, "decision"),
-        at_most("order pending", TIER, waiting, 0, COUNT, "decision"),
+        at_most("already held", TIER, float(held), 0, COUNT, "decision"),
+        at_most("order pending", TIER, case.pending, 0, COUNT, "decision"),
     )

@@ -1,19 +1,9 @@
 """Tier 3: the desk as a whole. Open, sent and unknown orders all count as filled."""
 
 from configs.schema.desk import AssetClass
-from engine.core.domain.order import OrderStatus, OrderType
+from engine.core.domain.order import OrderType
 from engine.core.domain.risk import Check, RiskState, TradingState, at_least, at_most
-from engine.core.risk.case import (
-    COUNT,
-    WHOLE,
-    Case,
-    Reduction,
-    coming,
-    committed,
-    count_orders,
-    exposure,
-    share,
-)
+from engine.core.risk.case import COUNT, WHOLE, Case, Reduction, exposure, share, taken
 from engine.core.risk.patterns import locks_against
 
 TIER = "system"
@@ -32,11 +22,9 @@ def drawdown(risk: RiskState, equity: float) -> float:
 def system_checks(case: Case) -> tuple[Check, ...]:
     """State, exposure, drawdown and what is on its way."""
     limits, portfolio, value, equity = case.settings.risk, case.portfolio, case.value, case.equity
-    waiting = committed(portfolio)
-    gross = float(portfolio.gross) + waiting + value
-    cash = float(portfolio.cash) - waiting - value * case.side.sign
-    held = {position.instrument for position in portfolio.positions} | coming(portfolio)
-    kind = case.settings.instrument(case.observation.instrument).kind
+    waiting, kind = case.waiting, case.instrument.kind
+    gross = float(portfolio.gross) + waiting.value + value
+    cash = float(portfolio.cash) - waiting.value - value * case.side.sign
     most, most_key = limits.leverage_limit(kind)
     return (
         at_least(
@@ -61,7 +49,7 @@ def system_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "open orders",
             TIER,
-            count_orders(portfolio) + BRACKET,
+            waiting.open + BRACKET,
             limits.max_open_orders,
             COUNT,
             "risk.max_open_orders",
@@ -69,7 +57,7 @@ def system_checks(case: Case) -> tuple[Check, ...]:
         at_most(
             "unknown orders",
             TIER,
-            count_orders(portfolio, OrderStatus.UNKNOWN),
+            waiting.unknown,
             limits.max_unknown_orders,
             COUNT,
             "risk.max_unknown_orders",
@@ -83,7 +71,14 @@ def system_checks(case: Case) -> tuple[Check, ...]:
             COUNT,
             "command.unlock",
         ),
-        at_most("positions", TIER, len(held) + 1, limits.max_positions, COUNT, "risk.max_positions"),
+        at_most(
+            "positions",
+            TIER,
+            len(taken(case)) + (not case.adds),
+            limits.max_positions,
+            COUNT,
+            "risk.max_positions",
+        ),
     )
 
 

@@ -31,7 +31,8 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
 
     `committed` is the value of open entry orders, which count as filled. `tail` is None where nothing is said but the
     volatility. `correlations` and `volatilities` are those of other instruments; who is not there is unknown.
-    `drawdown` is how far equity lies below its high, as a share of it.
+    `drawdown` is how far equity lies below its high, as a share of it. `grid_room` is what the instrument's grid leaves
+    to one of its levels, as a share of equity; None where it has none.
     """
 
     proposal: Proposal
@@ -47,6 +48,7 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     correlations: Mapping[str, float] = {}
     volatilities: Mapping[str, float] = {}
     drawdown: float = 0.0
+    grid_room: float | None = None
 
 
 def size(ask: Ask) -> Size:
@@ -118,7 +120,7 @@ def _own_caps(ask: Ask, equity: float, loss: OneBarLoss) -> tuple[Cap, ...]:
     own = abs(float(held.quantity)) * ask.close / equity if held else 0.0
     doubt = f", {YELLOW:.2f} times the most careful, for the VaR model is wrong" if loss.rejected else ""
     said = f"by {loss.by}{doubt}"
-    return (
+    usual = (
         ("target_volatility", _ratio(sizing.target_volatility, yearly), f"volatility {yearly:.1%} a year"),
         ("risk_per_trade", _ratio(sizing.risk_per_trade, distance), f"stop {distance:.2%} away"),
         (
@@ -133,6 +135,10 @@ def _own_caps(ask: Ask, equity: float, loss: OneBarLoss) -> tuple[Cap, ...]:
         ),
         ("max_weight", most - own, f"at most {most:.0%} in one instrument"),
     )
+    if ask.grid_room is None:
+        return usual
+    room = ask.grid_room if ask.grid_room > 0 else 0.0
+    return (*usual, ("grid", room, f"its grid leaves {room:.2%} to a level"))
 
 
 def _drawdown(ask: Ask) -> Cap:

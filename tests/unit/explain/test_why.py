@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from engine.core.domain.order import OrderStatus, Side
 from engine.core.domain.records import CycleRecord, Record, Wish
-from engine.core.domain.risk import Size, SizingStep, at_least
+from engine.core.domain.risk import Size, SizingStep, at_least, at_most
 from engine.core.domain.signal import Signal
 from engine.core.pipeline import decide
 from explain.claims import Figure, Reader, resolve
@@ -195,6 +195,16 @@ def test_why_exit_tells_the_level_the_price_and_the_money() -> None:
             "The close, 1,190.50, had passed the trailing level of 1,198.25",
         ),
         ("reversal", exits(reversal=0.63), "confidence against it 63 %, allowed at most 60 %"),
+        (
+            "grid",
+            (at_least("grid", "exit", 84.99, 85, "price", "risk.grids.stop"),),
+            "The grid had been left: 84.99, needed at least 85.00 (risk.grids.stop)",
+        ),
+        (
+            "grid",
+            (at_most("grid", "exit", 1, 0, "yes", "risk.grids.stop"),),
+            "The grid had been left: yes, allowed at most no (risk.grids.stop)",
+        ),
         ("regime", exits(regime=1), "The regime was crash, in which no such position is kept"),
     ],
 )

@@ -1,12 +1,13 @@
 """What is new since the last start, and who has to look at it."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from configs.schema.desk import DeskSettings
-from configs.schema.risk import RiskSettings
+from configs.schema.risk import GridSettings, RiskSettings
 from configs.schema.settings import Settings, settings_hash
 from engine.core.domain.records import CycleRecord, StartRecord, plain
 from engine.core.pipeline import decide
@@ -124,3 +125,14 @@ def test_a_much_wider_limit_waits_for_a_person() -> None:
 
     assert found is not None
     assert found.for_a_person == "much wider limits: risk.max_trade_risk from 0.02 to 0.2"
+
+
+@pytest.mark.parametrize(
+    ("most", "told"), [(0.0499, []), (0.05, ["risk.grids.max_risk of X from 0.01 to 0.05"])]
+)
+def test_a_grid_that_may_lose_five_times_as_much_is_told(most: float, told: list[str]) -> None:
+    grid = GridSettings("X", Decimal(90), Decimal(100), Decimal(85), levels=5, max_risk=0.01)
+    before, now = RiskSettings(grids=(grid,)), RiskSettings(grids=(replace(grid, max_risk=most),))
+
+    assert widened(before, now) == told
+    assert widened(RiskSettings(), now) == [], "what is new is no limit that was widened"

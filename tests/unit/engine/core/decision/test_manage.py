@@ -6,8 +6,8 @@ import pytest
 from configs.schema.decision import DecisionSettings
 from engine.core.decision.manage import Watch, exits, propose_exit
 from engine.core.domain.order import Side
-from engine.core.domain.risk import RiskState, TradingState
-from tests.builders import forecast, halted, position
+from engine.core.domain.risk import GridRun, RiskState, TradingState
+from tests.builders import CLOSE, forecast, halted, position
 
 
 def watch(quantity: str = "10", **changed: Any) -> Watch:
@@ -134,3 +134,18 @@ def test_of_several_reasons_the_first_is_given() -> None:
 
     assert [check.passed for check in exits(everything)] == [False] * 5
     assert reason(everything) == "halt"
+
+
+@pytest.mark.parametrize(
+    ("close", "over", "why"),
+    [("85.01", False, "hold"), ("85", False, "hold"), ("84.99", False, "grid"), ("102", True, "grid")],
+)
+def test_a_grid_is_left_below_its_stop_and_once_it_is_over(close: str, over: bool, why: str) -> None:
+    """At its stop the order that rests there sells; what it has not sold leaves with the close."""
+    run = GridRun(CLOSE, Decimal(100_000), Decimal(85), Decimal(120), over=over)
+    seen = watch(close=Decimal(close), atr=0.0, risk=RiskState(grids={"SP500": run}))
+
+    assert reason(seen) == why
+    assert [check.name for check in exits(seen)][:2] == ["halt", "grid"]
+    assert reason(seen._replace(risk=RiskState(grids={"DAX": run}))) == "hold"
+    assert "grid" not in [check.name for check in exits(watch("-10", risk=seen.risk))]

@@ -15,7 +15,8 @@ from configs.schema.execution import ExecutionSettings
 from configs.schema.risk import RiskSettings
 from engine.core.domain.order import OrderStatus, OrderType, Side
 from engine.core.domain.risk import Check, Entry, Lock, RiskState, TradingState
-from engine.core.risk.case import NEVER, Case, bars_between, committed
+from engine.core.risk.case import NEVER, Case, Waiting, bars_between, committed
+from engine.core.risk.case import waiting as waiting_in
 from engine.core.risk.daily import daily_checks
 from engine.core.risk.patterns import MANUAL, MOST, VENUE, count_entry, locked, pattern_checks
 from engine.core.risk.position import position_checks
@@ -291,11 +292,11 @@ def test_whoever_wishes_for_it_the_same_limit_refuses(name: str, source: str) ->
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1.0, 0.0])
-@pytest.mark.parametrize("field", ["equity", "close", "volatility"])
+@pytest.mark.parametrize("field", ["equity", "close", "value", "volatility"])
 def test_a_hostile_number_is_never_approved(field: str, value: float) -> None:
     if field == "volatility" and value in (0.0, -1.0):
         return  # a market that does not move is within any limit on movement
-    assert review(replace(wish(), **{field: value})).approved is None
+    assert review(wish(**{field: value})).approved is None
 
 
 @pytest.mark.parametrize("equity", [math.nan, 0.0, -1.0, -math.inf])
@@ -414,6 +415,19 @@ def test_entries_of_another_side_or_longer_ago_are_not_counted_as_at_once() -> N
     assert asked(wish(risk=earlier))["entries at once"].value == 1
 
 
+def test_on_short_bars_an_entry_counts_for_as_long_as_any_check_looks_back() -> None:
+    """The patterns of 20 bars of a minute are over long before these ten hours."""
+    careful = replace(
+        MINUTES, risk=RiskSettings(**(LIMITS | {"pattern_bars": 20, "entries_within_min": 600.0}))
+    )
+    seen = case(careful, risk=times(3, ago=timedelta(minutes=599)))
+
+    assert asked(seen)["entries at once"].value == 4
+    assert asked(case(careful, risk=times(3, ago=timedelta(minutes=600))))["entries at once"].value == 1
+    assert asked(seen)["flips"].value == 0
+    assert asked(seen)["ladder"].value == 1
+
+
 @pytest.mark.parametrize(
     ("quantity", "passed"), [("9.8", True), ("9.91", False), ("10", False), ("10.2", True)]
 )
@@ -522,6 +536,20 @@ def test_an_order_with_a_price_is_worth_its_price() -> None:
     entry = resting(instrument="X", type_=OrderType.LIMIT, price="90")
 
     assert committed(with_orders(portfolio(marks={"X": Decimal(100)}), entry)) == 900.0
+
+
+def test_what_waits_is_counted_by_what_it_may_still_do() -> None:
+    orders = (
+        resting("s", instrument="SP500"),
+        resting("e", instrument="X", status=OrderStatus.UNKNOWN),
+        resting("e", instrument="Y", status=OrderStatus.FILLED),
+    )
+    given = with_orders(portfolio(marks=dict.fromkeys(("SP500", "X", "Y"), Decimal(100))), *orders)
+
+    assert waiting_in(given, "SP500") == Waiting(
+        value=1000.0, coming=frozenset({"X"}), here=1, open=2, unknown=1
+    )
+    assert waiting_in(portfolio(), "SP500") == Waiting()
 
 
 def test_orders_that_only_reduce_or_are_over_add_nothing() -> None:

@@ -285,3 +285,14 @@ def test_a_book_that_is_beyond_its_limit_takes_nothing_more() -> None:
     asked = book(sizing=sizing(book_var_limit=0.001), correlations={"OTHER": -1.0})
 
     assert (size(asked).quantity, size(asked).bound_by) == (0, "correlation")
+
+
+@pytest.mark.parametrize(
+    ("room", "weight"), [(0.25, 0.25), (0.0, 0.0), (-1.0, 0.0), (float("nan"), 0.0), (float("inf"), 0.399)]
+)
+def test_a_grid_leaves_no_more_to_a_level_than_its_share(room: float, weight: float) -> None:
+    found = size(ask(**NO_CAP, grid_room=room))  # Kelly alone gives 40 %, in whole lots 39.9 %
+
+    assert found.weight == pytest.approx(weight)
+    assert "grid" in [step.name for step in found.steps]
+    assert "grid" not in [step.name for step in size(ask(**NO_CAP)).steps]
