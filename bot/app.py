@@ -1,39 +1,48 @@
-"""The bot's two halves: messages in, alerts out. Neither can delay the engine."""
+"""The bot's two halves: messages in, alerts out. Neither can delay the engine, and no chat can delay another."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from bot.alerts import Level, alert, may_alert
-from bot.chat.port import Chat, Message
+from bot.chat.port import Chat, Lane, Message, Said
 from bot.command import Context, Registry, Reply
 from bot.commands import REGISTRY
+from bot.people import CONSOLE, TERMINAL
 from engine.core.domain.events import Recorded
 from engine.core.domain.records import Record
 from engine.ports import Desk, Journal
 
 log = logging.getLogger(__name__)
 
-HASTY, UNDOES = "kill", "resume"
+HASTY, UNDOES = ("kill", "pause"), "resume"
 """What goes before all that waits, and what must not come after it because it waited."""
 ASKED = 1000
-"""Messages that may wait for an answer; then the chat waits."""
-OVERTAKEN = "Nothing was resumed: a kill came after it. Say it again if you mean it."
+"""Messages of a chat that may wait for an answer; then the chat waits."""
+OVERTAKEN = "Nothing was resumed: a kill or a pause came after it. Say it again if you mean it."
 
 WAITING = 1000
 """Records that may wait to be told; what comes on top is counted, and said when there is room again."""
 
 
+class Asked(NamedTuple):
+    """A message that waits for its answer, and how many hasty ones had come before it."""
+
+    message: Message
+    hasty: int
+
+
 class Bot:
-    """One chat and one desk.
+    """Some chats and one desk: alerts go to every chat, a message is answered where it came from.
 
     `report` gives the text of a day's report. `remember` writes a record into the journal, where that may be done.
     """
 
     def __init__(
         self,
-        chat: Chat,
+        chats: Sequence[Chat],
         desk: Desk,
         journal: Journal,
         report: Callable[[str], Awaitable[str]],
@@ -43,7 +52,7 @@ class Bot:
         registry: Registry = REGISTRY,
         quietest: Level = Level.NOTICE,
     ) -> None:
-        self._chat = chat
+        self._chats = tuple(chats)
         self._desk = desk
         self._journal = journal
         self._report = report
@@ -53,55 +62,67 @@ class Bot:
         self._quietest = quietest
         self._news: asyncio.Queue[Record] = asyncio.Queue(WAITING)
         self._missed = 0
-        self._asked: asyncio.Queue[tuple[Message, int]] = asyncio.Queue(ASKED)
         self._hasty: set[asyncio.Task[None]] = set()
-        self._kills = 0
+        self._hurried = 0
 
     async def run(self) -> None:
-        """Answer messages and tell alerts until the chat ends, then tell the alerts that still wait.
+        """Answer messages and tell alerts until every chat has ended, then tell the alerts that still wait.
 
-        Messages are answered in their order, one after another; only a kill waits for none of them.
+        The messages of a chat are answered in their order, one after another; only a kill and a pause wait for none,
+        of whichever chat. A chat that fails ends for itself.
         """
         self._desk.listen(self.hear)
-        beside = [asyncio.create_task(self._tell()), asyncio.create_task(self._serve())]
+        telling = asyncio.create_task(self._tell())
+        talking = [asyncio.create_task(self._talk(chat)) for chat in self._chats]
         try:
-            async for message in self._chat.messages():
-                await self._receive(message)
-            await self._asked.join()
+            await asyncio.gather(*talking)
             await asyncio.gather(*self._hasty)
         finally:
-            for task in (*beside, *self._hasty):
+            beside = (telling, *talking, *self._hasty)
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(*beside, *self._hasty, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
         await self.tell_waiting()
 
-    async def _receive(self, message: Message) -> None:
-        if self._registry.named(message.text) != HASTY:
-            await self._asked.put((message, self._kills))
-            return
-        self._kills += 1
-        kill = asyncio.create_task(self._answer_to(message))
-        self._hasty.add(kill)
-        kill.add_done_callback(self._hasty.discard)
-
-    async def _serve(self) -> None:
-        while True:
-            message, kills = await self._asked.get()
-            await asyncio.gather(*self._hasty)
-            if kills != self._kills and self._registry.named(message.text) == UNDOES:
-                await self._reply(message, OVERTAKEN)
-            else:
-                await self._answer_to(message)
-            self._asked.task_done()
-
-    async def _answer_to(self, message: Message) -> None:
-        reply = await self.answer(message)
-        await self._reply(message, reply.text)
-
-    async def _reply(self, message: Message, text: str) -> None:
-        """A chat that takes no answer may still bring the next message, and that may be a kill."""
+    async def _talk(self, chat: Chat) -> None:
+        """One chat to its end; what it brought is answered all the same when it breaks off."""
+        asked: asyncio.Queue[Asked] = asyncio.Queue(ASKED)
+        serving = asyncio.create_task(self._serve(chat, asked))
         try:
-            await self._chat.send(text)
+            await self._listen(chat, asked)
+            await asked.join()
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+    async def _listen(self, chat: Chat, asked: asyncio.Queue[Asked]) -> None:
+        try:
+            async for message in chat.messages():
+                await self._receive(chat, message, asked)
+        except Exception:
+            log.exception("the chat %s ended by an error; the others go on", chat.source)
+
+    async def _receive(self, chat: Chat, message: Message, asked: asyncio.Queue[Asked]) -> None:
+        if self._registry.named(message.text) not in HASTY:
+            await asked.put(Asked(message, self._hurried))
+            return
+        self._hurried += 1
+        hasty = asyncio.create_task(self._answer_to(chat, message))
+        self._hasty.add(hasty)
+        hasty.add_done_callback(self._hasty.discard)
+
+    async def _serve(self, chat: Chat, asked: asyncio.Queue[Asked]) -> None:
+        while True:
+            message, hurried = await asked.get()
+            await asyncio.gather(*self._hasty)
+            await self._answer_to(chat, message, overtaken=hurried != self._hurried)
+            asked.task_done()
+
+    async def _answer_to(self, chat: Chat, message: Message, *, overtaken: bool = False) -> None:
+        """A chat that takes no answer may still bring the next message, and that may be a kill."""
+        reply = await self.answer(message, chat.source, overtaken=overtaken)
+        try:
+            await chat.answer(message, reply.said())
         except Exception:
             log.exception("the answer to %s could not be told", message.key)
 
@@ -114,13 +135,17 @@ class Bot:
         except asyncio.QueueFull:
             self._missed += 1
 
-    async def answer(self, message: Message) -> Reply:
-        """The reply to one message, also when something inside fails."""
+    async def answer(self, message: Message, source: str, *, overtaken: bool = False) -> Reply:
+        """The reply to one message, also when something inside fails. `overtaken` when a kill came after it."""
+        if overtaken and self._registry.named(message.text) == UNDOES:
+            return Reply(OVERTAKEN, ok=False)
+        if message.who != TERMINAL:
+            return Reply("Only the desk's own terminal is heard here.", ok=False)
         context = Context(
             desk=self._desk,
             journal=self._journal,
-            person=message.person,
-            source=self._chat.source,
+            person=CONSOLE,
+            source=source,
             key=message.key,
             report=self._report,
             now=self._now,
@@ -145,12 +170,20 @@ class Bot:
         """A record that cannot be told must not silence those after it."""
         try:
             found = alert(record, self._journal)
-            if found is not None and found.level <= self._quietest:
-                await self._chat.send(found.text)
-            if self._missed and self._news.empty():
-                missed, self._missed = self._missed, 0
-                await self._chat.send(
-                    f"{missed:,} records went by untold; /trades and /status show where we are."
-                )
         except Exception:
-            log.exception("record %s could not be told", record.id)
+            log.exception("record %s could not be read for an alert", record.id)
+            found = None
+        if found is not None and found.level <= self._quietest:
+            await self._tell_all(Said(found.text), Lane(found.level), f"record {record.id}")
+        if self._missed and self._news.empty():
+            missed, self._missed = self._missed, 0
+            text = f"{missed:,} records went by untold; /trades and /status show where we are."
+            await self._tell_all(Said(text), Lane.NOTICE, "what was missed")
+
+    async def _tell_all(self, said: Said, lane: Lane, what: str) -> None:
+        """In every chat; one that takes nothing silences no other."""
+        for chat in self._chats:
+            try:
+                await chat.tell(said, lane)
+            except Exception:
+                log.exception("%s could not be told in the chat %s", what, chat.source)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from bot.chat.port import Button, Said
 from bot.people import Person, Role
 from engine.core.domain.commands import Command, CommandKind
 from engine.core.domain.errors import WhydeskError
@@ -18,10 +19,20 @@ LONGEST_REASON = 200
 
 
 class Reply(NamedTuple):
-    """What is said back; `ok` is false when the wish was not carried out."""
+    """What is said back; `ok` is false when the wish was not carried out.
+
+    `buttons`, `update` and `only` are those of `Said`.
+    """
 
     text: str
     ok: bool = True
+    buttons: tuple[tuple[Button, ...], ...] = ()
+    update: str = ""
+    only: bool = False
+
+    def said(self) -> Said:
+        """As a chat says it."""
+        return Said(self.text, buttons=self.buttons, update=self.update, only=self.only)
 
 
 class ChatCommand(NamedTuple):

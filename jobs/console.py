@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 
 from bot.app import Bot
-from bot.chat.console import ConsoleChat
-from bot.chat.port import Chat, Message
-from bot.people import CONSOLE
+from bot.chat.console import ConsoleChat, typed
+from bot.chat.port import Chat
 from bot.render import state_now
 from configs.schema.settings import Settings
 from engine.core.domain.records import Record
@@ -48,7 +47,7 @@ def command(root: Path, settings: Settings, text: str, *, as_json: bool) -> int:
     """Carry out one chat command over the store; 1 when it was refused."""
 
     async def once(bot: Bot) -> Any:
-        return await bot.answer(Message(text, CONSOLE, _session()))
+        return await bot.answer(typed(text, _session()), ConsoleChat.source)
 
     reply = _over_store(Home(root), settings, once)
     show(as_json, {"command": text, "ok": reply.ok, "reply": reply.text}, [reply.text])
@@ -73,7 +72,7 @@ def bot_over(
     async def report(day: str) -> str:
         return await asyncio.to_thread(_report, journal, day, settings.desk.cash)
 
-    return Bot(chat or ConsoleChat(_session()), desk, journal, report, clock.now, remember=remember)
+    return Bot((chat or ConsoleChat(_session()),), desk, journal, report, clock.now, remember=remember)
 
 
 def _report(journal: Journal, day: str, cash: Decimal) -> str:

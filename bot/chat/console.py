@@ -6,10 +6,14 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from concurrent import futures
+from datetime import UTC, datetime
 from typing import TextIO
 
-from bot.chat.port import Message
-from bot.people import CONSOLE, Person
+from bot.chat.port import Lane, Message, Place, Said
+from bot.people import TERMINAL
+
+HERE = Place(TERMINAL.surface, 0)
+"""Where a terminal is."""
 
 QUIT = "/quit"
 WAITING = 100
@@ -24,12 +28,10 @@ class ConsoleChat:
     def __init__(
         self,
         session: str,
-        person: Person = CONSOLE,
         lines: TextIO | None = None,
         out: TextIO | None = None,
     ) -> None:
         self._session = session
-        self._person = person
         self._lines = lines or sys.stdin
         self._out = out or sys.stdout
 
@@ -43,7 +45,7 @@ class ConsoleChat:
         while (line := await queue.get()) is not None and line.strip() != QUIT:
             number += 1
             if line.strip():
-                yield Message(line.rstrip("\n"), self._person, f"{self._session}-{number}")
+                yield typed(line.rstrip("\n"), f"{self._session}-{number}")
 
     def _read(self, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[str | None]) -> None:
         """Runs in its own thread and waits for room, so that a long file of commands is read as it is answered."""
@@ -68,7 +70,20 @@ class ConsoleChat:
             raise
         done.result()
 
-    async def send(self, text: str) -> None:
+    async def answer(self, message: Message, said: Said) -> None:
         """Print it."""
-        self._out.write(f"{text}\n")
-        self._out.flush()
+        self._print(said)
+
+    async def tell(self, said: Said, lane: Lane) -> None:
+        """Print it too: there is one place, and no lane is slow."""
+        self._print(said)
+
+    def _print(self, said: Said) -> None:
+        if said.text:
+            self._out.write(f"{said.text}\n")
+            self._out.flush()
+
+
+def typed(text: str, key: str) -> Message:
+    """What somebody has just typed at the desk's own terminal."""
+    return Message(text, TERMINAL, key, HERE, datetime.now(UTC))

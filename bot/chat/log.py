@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import TextIO
 
-from bot.chat.port import Message
+from bot.chat.port import Lane, Message, Said
 
 
 class LogChat:
@@ -23,7 +23,10 @@ class LogChat:
         for message in nobody:
             yield message
 
-    async def send(self, text: str) -> None:
+    async def answer(self, message: Message, said: Said) -> None:
+        """Nobody asks here."""
+
+    async def tell(self, said: Said, lane: Lane) -> None:
         """Write it down."""
-        self._out.write(f"{text}\n")
+        self._out.write(f"{said.text}\n")
         self._out.flush()

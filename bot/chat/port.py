@@ -80,7 +80,7 @@ class Chat(Protocol):
         """What people write, in order, until the chat ends. One that was not answered before a crash comes again."""
 
     async def answer(self, message: Message, said: Said) -> None:
-        """Say it where the message was written. From then on the message does not come again."""
+        """Say it where the message was written; nothing where the text is empty. The message does not come again."""
 
     async def tell(self, said: Said, lane: Lane) -> None:
         """Say it to everybody who listens."""

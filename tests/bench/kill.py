@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.app import Bot
-from bot.chat.port import Message
-from bot.people import CONSOLE
+from bot.chat.console import typed
+from bot.chat.port import Lane, Message, Said
 from configs.secrets import Keys
 from engine.core.accounting.settle import order_record
 from engine.core.domain.commands import CommandKind
@@ -125,7 +125,7 @@ class Crowd:
             if text == "/kill":
                 self._before()
             self.brought[f"{number}"] = time.monotonic()
-            self._queue.put_nowait(Message(text, CONSOLE, str(number)))
+            self._queue.put_nowait(typed(text, str(number)))
         self._queue.put_nowait(None)
 
     async def messages(self) -> AsyncIterator[Message]:
@@ -133,8 +133,11 @@ class Crowd:
         while (message := await self._queue.get()) is not None:
             yield message
 
-    async def send(self, text: str) -> None:
+    async def answer(self, message: Message, said: Said) -> None:
         """Nobody reads."""
+
+    async def tell(self, said: Said, lane: Lane) -> None:
+        """Nobody hears."""
 
 
 async def durable_halts(trials: int) -> list[float]:

@@ -9,10 +9,10 @@ from bot import app
 from bot.alerts import Level
 from bot.app import Bot
 from bot.chat.console import ConsoleChat
-from bot.chat.port import Message
-from bot.people import CONSOLE
+from bot.chat.port import Lane, Message, Place, Said
+from bot.people import TERMINAL
 from engine.core.domain.records import Record
-from tests.builders import command_record, cycle_record, decision, entry_orders, fill, start_record
+from tests.builders import CLOSE, command_record, cycle_record, decision, entry_orders, fill, start_record
 from tests.fakes import FakeClock, FakeDesk, ListJournal
 from tests.life import until
 
@@ -20,21 +20,29 @@ from tests.life import until
 class ListChat:
     """A chat in memory."""
 
-    source = "list"
-
-    def __init__(self, *texts: str) -> None:
+    def __init__(self, *texts: str, source: str = "list") -> None:
         self._texts = texts
+        self.source = source
         self.said: list[str] = []
 
     async def messages(self) -> AsyncIterator[Message]:
         """Each text, with a moment in between for whatever else wants to run."""
         for number, text in enumerate(self._texts):
             await asyncio.sleep(0)
-            yield Message(text, CONSOLE, f"list-{number}")
+            yield said_at_the_terminal(text, f"{self.source}-{number}")
 
-    async def send(self, text: str) -> None:
+    async def answer(self, message: Message, said: Said) -> None:
         """Keep it."""
-        self.said.append(text)
+        self.said.append(said.text)
+
+    async def tell(self, said: Said, lane: Lane) -> None:
+        """Keep it too."""
+        self.said.append(said.text)
+
+
+def said_at_the_terminal(text: str, key: str) -> Message:
+    """By whoever sits at the machine."""
+    return Message(text, TERMINAL, key, Place("console", 0), CLOSE)
 
 
 async def report(day: str) -> str:
@@ -44,7 +52,7 @@ async def report(day: str) -> str:
 
 def bot(chat: Any, desk: FakeDesk, *records: Record, **more: Any) -> Bot:
     """A bot over a fake desk."""
-    return Bot(chat, desk, ListJournal(start_record(), *records), report, FakeClock().now, **more)
+    return Bot((chat,), desk, ListJournal(start_record(), *records), report, FakeClock().now, **more)
 
 
 async def test_messages_are_answered_in_order() -> None:
@@ -112,8 +120,11 @@ async def test_the_console_answers_until_quit_and_until_its_input_ends() -> None
         chat = ConsoleChat("s1", lines=io.StringIO(lines), out=out)
         keys = [message.key async for message in chat.messages()]
         assert len(keys) == count
-    await ConsoleChat("s1", lines=io.StringIO(""), out=out).send("hello")
-    assert out.getvalue() == "hello\n"
+    chat = ConsoleChat("s1", lines=io.StringIO(""), out=out)
+    await chat.answer(said_at_the_terminal("/help", "k"), Said("hello"))
+    await chat.answer(said_at_the_terminal("/help", "k"), Said(""))
+    await chat.tell(Said("halted"), Lane.URGENT)
+    assert out.getvalue() == "hello\nhalted\n"
 
 
 async def test_the_console_does_not_read_ahead_without_end() -> None:
@@ -146,11 +157,11 @@ async def test_an_alert_that_cannot_be_told_does_not_silence_the_next(
     class Deaf(ListChat):
         """Takes nothing the first time."""
 
-        async def send(self, text: str) -> None:
+        async def tell(self, said: Said, lane: Lane) -> None:
             self.tried = getattr(self, "tried", 0) + 1
             if self.tried == 1:
                 raise ConnectionError("the chat is gone")
-            await super().send(text)
+            await super().tell(said, lane)
 
     chat, desk = Deaf(), FakeDesk()
     mine = bot(chat, desk)
@@ -161,7 +172,7 @@ async def test_an_alert_that_cannot_be_told_does_not_silence_the_next(
     await mine.tell_waiting()
 
     assert len(chat.said) == 1
-    assert f"record {first.id} could not be told" in caplog.text
+    assert f"record {first.id} could not be told in the chat list" in caplog.text
     assert "the chat is gone" in caplog.text
 
 
@@ -169,7 +180,7 @@ async def test_a_chat_that_takes_no_answers_is_still_listened_to(caplog: pytest.
     class Mute(ListChat):
         """Brings messages and takes none."""
 
-        async def send(self, text: str) -> None:
+        async def answer(self, message: Message, said: Said) -> None:
             raise BrokenPipeError("nobody reads here")
 
     desk = FakeDesk()
@@ -196,7 +207,7 @@ class Slow:
 async def test_a_kill_waits_for_no_message_before_it_and_all_others_keep_their_order() -> None:
     chat, desk, slow = ListChat("/report", "/status", "/kill enough", "/help"), FakeDesk(), Slow()
     running = asyncio.create_task(
-        Bot(chat, desk, ListJournal(start_record()), slow.report, FakeClock().now).run()
+        Bot((chat,), desk, ListJournal(start_record()), slow.report, FakeClock().now).run()
     )
     await slow.asked.wait()
     await until(lambda: bool(chat.said), "an answer")
@@ -213,7 +224,7 @@ async def test_a_kill_waits_for_no_message_before_it_and_all_others_keep_their_o
 async def test_a_resume_that_waited_does_not_undo_a_kill_that_came_after_it() -> None:
     chat, desk, slow = ListChat("/report", "/resume", "/kill enough", "/resume now"), FakeDesk(), Slow()
     running = asyncio.create_task(
-        Bot(chat, desk, ListJournal(start_record()), slow.report, FakeClock().now).run()
+        Bot((chat,), desk, ListJournal(start_record()), slow.report, FakeClock().now).run()
     )
     await slow.asked.wait()
     await until(lambda: bool(desk.commands), "the kill")
@@ -231,7 +242,7 @@ async def test_a_resume_that_waited_does_not_undo_a_kill_that_came_after_it() ->
 async def test_a_bot_that_is_ended_lets_go_of_whatever_waits() -> None:
     chat, desk, slow = ListChat("/report", "/status"), FakeDesk(), Slow()
     running = asyncio.create_task(
-        Bot(chat, desk, ListJournal(start_record()), slow.report, FakeClock().now).run()
+        Bot((chat,), desk, ListJournal(start_record()), slow.report, FakeClock().now).run()
     )
     await slow.asked.wait()
     running.cancel()
@@ -239,3 +250,76 @@ async def test_a_bot_that_is_ended_lets_go_of_whatever_waits() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert chat.said == []
+
+
+class Broken(ListChat):
+    """A platform that fails after what it has brought."""
+
+    async def messages(self) -> AsyncIterator[Message]:
+        async for message in super().messages():
+            yield message
+        raise ConnectionError("the platform is gone")
+
+
+class Open(ListChat):
+    """A chat that goes on after what it has brought, until a test ends it."""
+
+    def __init__(self, *texts: str, source: str = "list") -> None:
+        super().__init__(*texts, source=source)
+        self.over = asyncio.Event()
+
+    async def messages(self) -> AsyncIterator[Message]:
+        async for message in super().messages():
+            yield message
+        await self.over.wait()
+
+
+async def test_alerts_go_to_every_chat_and_an_answer_only_to_where_it_was_asked() -> None:
+    one, other, desk = ListChat("/kill enough", source="one"), ListChat("/help", source="other"), FakeDesk()
+    mine = Bot((one, other), desk, ListJournal(start_record()), report, FakeClock().now)
+    await mine.run()
+    desk.tell(command_record())
+    await mine.tell_waiting()
+
+    assert ["The desk is halted" in one.said[0], "ana asked for kill" in one.said[1]] == [True, True]
+    assert ["/kill" in other.said[0], "ana asked for kill" in other.said[1]] == [True, True]
+
+
+async def test_a_chat_that_fails_or_ends_does_not_end_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    broken, ended, alive = Broken("/status", source="broken"), ListChat(source="ended"), Open("/help")
+    desk = FakeDesk()
+    running = asyncio.create_task(
+        Bot((broken, ended, alive), desk, ListJournal(start_record()), report, FakeClock().now).run()
+    )
+    await until(lambda: bool(broken.said and alive.said), "two answers")
+    desk.tell(command_record())
+    await until(lambda: len(alive.said) == 2, "an alert")
+
+    assert not running.done()
+    assert "the chat broken ended by an error; the others go on" in caplog.text
+    alive.over.set()
+    await running
+
+
+@pytest.mark.parametrize("hasty", ["/kill enough", "/pause lunch"])
+async def test_a_kill_or_a_pause_of_any_chat_overtakes_all_and_no_resume_that_waited_undoes_it(
+    hasty: str,
+) -> None:
+    slow, desk = Slow(), FakeDesk()
+    waiting, other = ListChat("/report", "/resume"), Open(source="other")
+
+    async def later() -> AsyncIterator[Message]:
+        await slow.asked.wait()
+        yield said_at_the_terminal(hasty, "other-0")
+
+    other.messages = later  # type: ignore[method-assign]
+    running = asyncio.create_task(
+        Bot((waiting, other), desk, ListJournal(start_record()), slow.report, FakeClock().now).run()
+    )
+    await until(lambda: bool(desk.commands), "the hasty one")
+    assert waiting.said == []
+    slow.let.set()
+    await running
+
+    assert [command.kind for command in desk.commands] == [hasty[1:].partition(" ")[0]]
+    assert waiting.said == ["the report", app.OVERTAKEN]

@@ -4,14 +4,15 @@ import asyncio
 import io
 
 from bot.chat.log import LogChat
+from bot.chat.port import Lane, Said
 
 
 async def test_what_is_told_stands_on_a_line_of_its_own() -> None:
     out = io.StringIO()
     chat = LogChat(out)
 
-    await chat.send("Bought 1 BTC/USDT")
-    await chat.send("Halted")
+    await chat.tell(Said("Bought 1 BTC/USDT"), Lane.NOTICE)
+    await chat.tell(Said("Halted"), Lane.URGENT)
 
     assert out.getvalue() == "Bought 1 BTC/USDT\nHalted\n"
 
