@@ -21,7 +21,7 @@ LONGEST_REASON = 200
 class Reply(NamedTuple):
     """What is said back; `ok` is false when the wish was not carried out.
 
-    `buttons`, `update` and `only` are those of `Said`.
+    `buttons`, `update`, `only` and `picture` are those of `Said`.
     """
 
     text: str
@@ -29,10 +29,11 @@ class Reply(NamedTuple):
     buttons: tuple[tuple[Button, ...], ...] = ()
     update: str = ""
     only: bool = False
+    picture: bytes = b""
 
     def said(self) -> Said:
         """As a chat says it."""
-        return Said(self.text, buttons=self.buttons, update=self.update, only=self.only)
+        return Said(self.text, buttons=self.buttons, update=self.update, only=self.only, picture=self.picture)
 
 
 class ChatCommand(NamedTuple):
@@ -50,6 +51,7 @@ class Context(NamedTuple):
 
     `key` makes a repeated message the same wish. `report` gives the text of a day's report ("" for the last whole
     day). `remember` writes a question and its answer into the journal; None where the journal is only read.
+    `picture` draws one: kind, what it is of, days, the risk panel; None where nothing can.
     """
 
     desk: Desk
@@ -61,6 +63,7 @@ class Context(NamedTuple):
     now: Callable[[], datetime]
     remember: Callable[[Record], Awaitable[object]] | None = None
     registry: "Registry | None" = None
+    picture: Callable[..., Awaitable[bytes]] | None = None
 
     def wish(self, kind: CommandKind, *, reason: str = "", **more: Any) -> Command:
         """The wish of whoever asks; what else it says, by the names of `Command`."""

@@ -1,13 +1,14 @@
 """Every command, in the order that help lists them."""
 
 from bot.command import Registry
+from bot.commands import chart, kill, report, risk, status, trade, trades, why
 from bot.commands import help as help_
-from bot.commands import kill, report, risk, status, trade, trades, why
 
 REGISTRY = Registry(
     (
         *status.COMMANDS,
         *trades.COMMANDS,
+        *chart.COMMANDS,
         *why.COMMANDS,
         *report.COMMANDS,
         *risk.COMMANDS,
