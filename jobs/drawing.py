@@ -191,7 +191,7 @@ def draw_candles(of: Candles, look: Look) -> Figure:
     axes.add_collection(LineCollection(wicks, colors=colours, linewidths=1.6, zorder=2))
     axes.add_collection(
         PolyCollection(
-            [_body(*each) for each in zip(places, opens, closes, strict=True)],
+            [_body(*each) for each in zip(places.tolist(), opens.tolist(), closes.tolist(), strict=True)],
             facecolors=colours, edgecolors=colours, linewidths=1.6, zorder=2,
         )
     )  # fmt: skip

@@ -71,6 +71,11 @@ def story(count: int = DAYS, held: bool = True) -> list[Record]:
     return records
 
 
+def axes_of(figure: Figure, place: int = 0) -> Any:
+    """Where it is drawn, without matplotlib's narrow types."""
+    return figure.axes[place]
+
+
 def texts(figure: Figure) -> list[Text]:
     """Every text that shows; a tick beyond the ends of its axis does not."""
     figure.draw_without_rendering()
@@ -98,8 +103,8 @@ def candles(journal: ListJournal, days: int = 0, look: Look = DARK) -> tuple[dra
 
 def test_there_is_a_candle_for_each_bar_with_its_four_prices() -> None:
     of, figure = candles(ListJournal(*story()))
-    axes = figure.axes[0]
-    bodies = next(each for each in axes.collections if isinstance(each, PolyCollection))
+    axes = axes_of(figure)
+    bodies: Any = next(each for each in axes.collections if isinstance(each, PolyCollection))
     wicks = next(each for each in axes.collections if isinstance(each, LineCollection))
 
     assert len(bodies.get_paths()) == len(wicks.get_segments()) == DAYS
@@ -118,7 +123,7 @@ def test_there_is_a_candle_for_each_bar_with_its_four_prices() -> None:
 def test_each_fill_has_its_mark_at_its_time_and_price_and_none_of_another_instrument() -> None:
     of, figure = candles(ListJournal(*story()))
     drawn = {
-        line.get_label(): line for line in figure.axes[0].lines if not str(line.get_label()).startswith("_")
+        line.get_label(): line for line in axes_of(figure).lines if not str(line.get_label()).startswith("_")
     }
     bought, sold = drawn["entry, bought"], drawn["exit, sold"]
 
@@ -133,7 +138,7 @@ def test_each_fill_has_its_mark_at_its_time_and_price_and_none_of_another_instru
 def test_an_open_position_shows_entry_stop_and_target_and_the_last_price_is_always_there() -> None:
     lines = {
         str(line.get_label()).split("\n")[0]: line.get_ydata()[0]
-        for line in candles(ListJournal(*story()))[1].axes[0].lines
+        for line in axes_of(candles(ListJournal(*story()))[1]).lines
     }
     flat = words(candles(ListJournal(*story(held=False)))[1])
 
@@ -150,7 +155,7 @@ def test_names_at_the_right_keep_clear_of_each_other() -> None:
     records = [start_record(CLOSE - DAY), *[look(n) for n in range(9)]]
     _, figure = candles(ListJournal(*records, look(9, portfolio=portfolio(held, cash="1"))))
     figure.draw_without_rendering()
-    named = [each for each in figure.axes[0].texts if "\n" in each.get_text()]
+    named = [each for each in axes_of(figure).texts if "\n" in each.get_text()]
     boxes = sorted((each.get_window_extent() for each in named), key=lambda box: box.y0)
 
     assert len(boxes) == 4
@@ -194,7 +199,7 @@ def account(*equities: str, high: str = "0") -> ListJournal:
 def test_the_curve_is_the_equity_of_each_moment_and_how_far_it_lies_below_its_highest() -> None:
     of = drawing.read_curve(account("100000", "110000", "99000", "104500"), 0)
     figure = drawing.draw_curve(of, DARK)
-    above, below = figure.axes
+    above, below = axes_of(figure, 0), axes_of(figure, 1)
 
     assert above.lines[0].get_ydata().tolist() == [100000, 110000, 99000, 104500]
     assert below.lines[0].get_ydata() == pytest.approx([0, 0, -10, -5])
@@ -227,11 +232,11 @@ def test_votes_go_on_where_the_one_before_ended_and_add_up_to_the_sum_against_th
     cycle = cycle_record(forecast=forecast(0.44, momentum=0.3, trend=0.24, breakout=-0.1))
     of = drawing.read_votes(ListJournal(start_record(), cycle), cycle.id)
     figure = drawing.draw_votes(of, DARK)
-    bars = figure.axes[0].patches
+    bars = axes_of(figure).patches
 
     assert [bar.get_width() for bar in bars] == pytest.approx([0.3, 0.24, -0.1, 0.44])
     assert [bar.get_x() for bar in bars] == pytest.approx([0.0, 0.3, 0.54, 0.0])
-    gate = next(line for line in figure.axes[0].lines if line.get_label() == "gate")
+    gate = next(line for line in axes_of(figure).lines if line.get_label() == "gate")
     assert gate.get_xdata() == pytest.approx([0.3, 0.3])  # 65 % of confidence
     assert [of.names[0], of.said[0]] == ["momentum", "+0.900 x 33.33 %"]
     assert "confidence 72 %, gate 65 % (dashed)" in words(figure)
@@ -265,7 +270,7 @@ def test_each_limit_is_a_bar_of_what_is_used_the_most_used_first() -> None:
     told = panel(RiskState(high_water=Decimal(100_000), day_equity=Decimal(98_000), day_entries=4))
     of = drawing.read_limits(ListJournal(start_record()), told)
     figure = drawing.draw_limits(of, DARK)
-    widths = [bar.get_width() for bar in figure.axes[0].patches][len(of.rows) :]
+    widths = [bar.get_width() for bar in axes_of(figure).patches][len(of.rows) :]
 
     expected = {
         check["name"]: 100 * check["value"] / check["limit"]
@@ -284,7 +289,7 @@ def test_what_is_not_met_comes_first_and_is_hatched() -> None:
     figure = drawing.draw_limits(of, DARK)
 
     assert (of.rows[0].called, of.rows[0].passed, of.rows[0].said) == ("holds", False, "not met")
-    assert figure.axes[0].patches[len(of.rows)].get_hatch() == "//"
+    assert axes_of(figure).patches[len(of.rows)].get_hatch() == "//"
 
 
 # --- all of them ---
@@ -308,7 +313,7 @@ def test_every_picture_can_be_read_on_a_phone_and_says_where_orders_go_as_of_whe
 ) -> None:
     for kind, figure in figures(look).items():
         shown = texts(figure)
-        assert min(each.get_fontsize() * DOTS / 72 for each in shown) >= 22, kind
+        assert min(float(each.get_fontsize()) * DOTS / 72 for each in shown) >= 22, kind
         assert "PAPER" in words(figure), kind
         assert "UTC" in words(figure), kind
         assert all(axes.get_xlabel() or axes.get_ylabel() for axes in figure.axes), kind
