@@ -3,25 +3,36 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from bot.alerts import Level, alert, may_alert
-from bot.chat.port import Chat, Lane, Message, Said
-from bot.command import Context, Registry, Reply
+from bot.chat.port import Chat, How, Lane, Message, Said
+from bot.command import Context, Denied, Effect, Registry, Reply, clean
 from bot.commands import REGISTRY
-from bot.people import CONSOLE, TERMINAL
+from bot.commands.roles import who_is
+from bot.confirm import Confirmations
+from bot.people import TERMINAL, Pace, People, Person
+from configs.schema.chat import ChatSettings
+from engine.core.domain.errors import StoreFailed, WhydeskError
 from engine.core.domain.events import Recorded
-from engine.core.domain.records import Record
-from engine.ports import Desk, Journal
+from engine.core.domain.ids import record_id
+from engine.core.domain.records import AnswerRecord, Record
+from engine.ports import Asks, Desk, Journal
 
 log = logging.getLogger(__name__)
 
-HASTY, UNDOES = ("kill", "pause"), "resume"
-"""What goes before all that waits, and what must not come after it because it waited."""
+HASTY = ("kill", "pause")
+"""What goes before all that waits."""
 ASKED = 1000
 """Messages of a chat that may wait for an answer; then the chat waits."""
-OVERTAKEN = "Nothing was resumed: a kill or a pause came after it. Say it again if you mean it."
+HOUR, TEN_MINUTES = timedelta(hours=1), timedelta(minutes=10)
+STRANGERS = 20
+"""So many unknown accounts are told to the owners within an hour."""
+TRIES = 5
+"""So many refused tries of one account within ten minutes are told to the owners, once."""
+SILENCE = Reply("", ok=False)
+"""To strangers, for the rest of the hour."""
 
 WAITING = 1000
 """Records that may wait to be told; what comes on top is counted, and said when there is room again."""
@@ -38,6 +49,9 @@ class Bot:
     """Some chats and one desk: alerts go to every chat, a message is answered where it came from.
 
     `report` gives the text of a day's report. `remember` writes a record into the journal, where that may be done.
+    `settings` name the people; `asks` keeps what was said of them since, and the questions that wait for a yes: without
+    it only the desk's own terminal can change anything. `wall` is the time by people's clocks, which is not the desk's
+    where it replays.
     """
 
     def __init__(
@@ -51,6 +65,9 @@ class Bot:
         remember: Callable[[Record], Awaitable[object]] | None = None,
         registry: Registry = REGISTRY,
         quietest: Level = Level.NOTICE,
+        settings: ChatSettings = ChatSettings(),
+        asks: Asks | None = None,
+        wall: Callable[[], datetime] | None = None,
     ) -> None:
         self._chats = tuple(chats)
         self._desk = desk
@@ -60,6 +77,17 @@ class Bot:
         self._remember = remember
         self._registry = registry
         self._quietest = quietest
+        self._wall = wall or now
+        self._people = People(settings, asks)
+        self._questions = (
+            Confirmations(asks, self._people, settings, self._tell_people, self._wall) if asks else None
+        )
+        self._answered = Pace(1, HOUR)
+        self._identified = Pace(3, HOUR)
+        self._announced = Pace(STRANGERS, HOUR)
+        self._tries = Pace(TRIES, TEN_MINUTES)
+        self._warned = Pace(1, TEN_MINUTES)
+        self._warnings = Pace(STRANGERS, HOUR)
         self._news: asyncio.Queue[Record] = asyncio.Queue(WAITING)
         self._missed = 0
         self._hasty: set[asyncio.Task[None]] = set()
@@ -103,24 +131,32 @@ class Bot:
             log.exception("the chat %s ended by an error; the others go on", chat.source)
 
     async def _receive(self, chat: Chat, message: Message, asked: asyncio.Queue[Asked]) -> None:
-        if self._registry.named(message.text) not in HASTY:
+        if not self._is_hasty(message):
             await asked.put(Asked(message, self._hurried))
             return
         self._hurried += 1
-        hasty = asyncio.create_task(self._answer_to(chat, message))
+        hasty = asyncio.create_task(self._answer_to(chat, message, self._hurried))
         self._hasty.add(hasty)
         hasty.add_done_callback(self._hasty.discard)
+
+    def _is_hasty(self, message: Message) -> bool:
+        """A kill or a pause of somebody who may: nobody else gets past those who wait."""
+        command = self._registry.called(self._registry.named(message.text))
+        if command is None or command.name not in HASTY:
+            return False
+        person = self._person(message)
+        return person is not None and command.role is not None and person.role >= command.role
 
     async def _serve(self, chat: Chat, asked: asyncio.Queue[Asked]) -> None:
         while True:
             message, hurried = await asked.get()
             await asyncio.gather(*self._hasty)
-            await self._answer_to(chat, message, overtaken=hurried != self._hurried)
+            await self._answer_to(chat, message, hurried)
             asked.task_done()
 
-    async def _answer_to(self, chat: Chat, message: Message, *, overtaken: bool = False) -> None:
+    async def _answer_to(self, chat: Chat, message: Message, hurried: int) -> None:
         """A chat that takes no answer may still bring the next message, and that may be a kill."""
-        reply = await self.answer(message, chat.source, overtaken=overtaken)
+        reply = await self.answer(message, chat.source, hurried)
         try:
             await chat.answer(message, reply.said())
         except Exception:
@@ -135,27 +171,121 @@ class Bot:
         except asyncio.QueueFull:
             self._missed += 1
 
-    async def answer(self, message: Message, source: str, *, overtaken: bool = False) -> Reply:
-        """The reply to one message, also when something inside fails. `overtaken` when a kill came after it."""
-        if overtaken and self._registry.named(message.text) == UNDOES:
-            return Reply(OVERTAKEN, ok=False)
-        if message.who != TERMINAL:
-            return Reply("Only the desk's own terminal is heard here.", ok=False)
-        context = Context(
+    async def answer(self, message: Message, source: str, hurried: int | None = None) -> Reply:
+        """The reply to one message, also when something inside fails.
+
+        `hurried` is how many hasty messages had come when it came; as many as by now if not given.
+        """
+        before = self._hurried if hurried is None else hurried
+        try:
+            person = self._person(message)
+            if person is None:
+                return await self._to_a_stranger(message, source)
+            context = self._context(message, source, person, lambda: self._hurried != before)
+            reply = await self._reply(message, context)
+            if reply.denied is not None:
+                await self._denied(message, source, person.name, reply)
+        except WhydeskError as error:
+            return Reply(str(error), ok=False)
+        except Exception:
+            log.exception("message %s failed", message.key)
+            return Reply("That failed inside; the log has the details.", ok=False)
+        return reply
+
+    def _person(self, message: Message) -> Person | None:
+        """Whose message it is. What stops the desk waits for no store: there the profile's word is enough."""
+        try:
+            return self._people.of(message.who)
+        except StoreFailed:
+            person = self._people.by_profile(message.who)
+            if person is not None and self._registry.named(message.text) not in HASTY:
+                raise
+            return person
+
+    def _context(
+        self, message: Message, source: str, person: Person, overtaken: Callable[[], bool]
+    ) -> Context:
+        sent = min(message.at, self._wall())  # a platform's clock may be ahead of ours
+        return Context(
             desk=self._desk,
             journal=self._journal,
-            person=CONSOLE,
+            person=person,
             source=source,
             key=message.key,
             report=self._report,
             now=self._now,
             remember=self._remember,
+            registry=self._registry,
+            who=message.who,
+            place=message.place,
+            people=self._people,
+            questions=self._questions,
+            age_s=(self._wall() - sent).total_seconds(),
+            sent=sent,
+            sure=message.who.surface == TERMINAL.surface,
+            overtaken=overtaken,
         )
+
+    async def _reply(self, message: Message, context: Context) -> Reply:
+        """A button of a card, the digits of one, or a command; all else is a question."""
+        if self._questions is not None and message.how is How.PRESSED and not message.text.startswith("/"):
+            return await self._questions.pressed(message.text, context)
+        if self._questions is not None and _is_code(message.text):
+            nonce = self._questions.awaiting_code(context)
+            if nonce:
+                code = message.text.strip()
+                return await self._questions.answer(context, nonce, code, yes=True, pressed=False)
+        return await self._registry.dispatch(message.text, context)
+
+    async def _to_a_stranger(self, message: Message, source: str) -> Reply:
+        """Their own number, at most once an hour; the owners hear of them. Nothing else is said to nobody."""
+        who, now = message.who, self._wall()
+        account = (who.surface, who.number)
+        if self._registry.named(message.text) == "whoami":
+            allowed = self._identified.allows(account, now)
+            return Reply(who_is(who, "nobody here."), ok=False, only=True) if allowed else SILENCE
+        await self._denied(
+            message, source, f"{who.surface} {who.number}", Reply("no role", denied=Denied.ROLE)
+        )
+        if not self._answered.allows(account, now):
+            return SILENCE
+        asked = await self._ask_access(message)
+        said = "nobody here yet. Access was asked for." if asked else "nobody here."
+        return Reply(who_is(who, said), ok=False, only=True)
+
+    async def _ask_access(self, message: Message) -> bool:
+        """Ask the owners about an account, unless it was spoken of: who was denied or revoked is not asked about."""
+        who = message.who
         try:
-            return await self._registry.dispatch(message.text, context)
-        except Exception:
-            log.exception("message %s failed", message.key)
-            return Reply("That failed inside; the log has the details.", ok=False)
+            if self._questions is None or self._people.name_of(who):
+                return False
+            if not self._announced.allows("strangers", self._wall()):
+                return False
+            await self._questions.ask_access(who, message.place)
+        except StoreFailed as error:  # which is nothing to tell a stranger
+            log.warning("nobody could be asked about %s %s: %s", who.surface, who.number, error)
+            return False
+        return True
+
+    async def _denied(self, message: Message, source: str, name: str, reply: Reply) -> None:
+        """Refused wishes to change something are written down, and whoever keeps trying is told to the owners."""
+        now, account = self._wall(), (message.who.surface, message.who.number)
+        named = self._registry.called(self._registry.named(message.text))
+        changes = message.how is How.PRESSED or (named is not None and named.effect is not Effect.NOTHING)
+        if changes and self._remember is not None:
+            at = self._now()
+            key = record_id("a", at, source, message.key, "denied")
+            asked = clean(message.text)[:200]
+            record = AnswerRecord(key, at, name, asked, f"refused: {reply.text}", True, ())
+            try:
+                await self._remember(record)
+            except StoreFailed as error:  # a refusal stands also where it cannot be written down
+                log.warning("a refused wish of %s could not be written down: %s", name, error)
+        if reply.denied is not Denied.ROLE or self._tries.count(account, now) < TRIES:
+            return
+        if self._warned.allows(account, now) and self._warnings.allows("all", now):
+            text = f"{name} ({account[0]} {account[1]}) was refused {TRIES} times within ten minutes. Last: "
+            await self._tell_people(Said(f"{text}“{clean(message.text)[:100]}”."), Lane.URGENT)
 
     async def tell_waiting(self) -> None:
         """Tell every alert that waits now."""
@@ -180,6 +310,9 @@ class Bot:
             text = f"{missed:,} records went by untold; /trades and /status show where we are."
             await self._tell_all(Said(text), Lane.NOTICE, "what was missed")
 
+    async def _tell_people(self, said: Said, lane: Lane) -> None:
+        await self._tell_all(said, lane, "what a person should see")
+
     async def _tell_all(self, said: Said, lane: Lane, what: str) -> None:
         """In every chat; one that takes nothing silences no other."""
         for chat in self._chats:
@@ -187,3 +320,9 @@ class Bot:
                 await chat.tell(said, lane)
             except Exception:
                 log.exception("%s could not be told in the chat %s", what, chat.source)
+
+
+def _is_code(text: str) -> bool:
+    """Four digits and nothing else, which no question is."""
+    plain = text.strip()
+    return len(plain) == 4 and plain.isascii() and plain.isdigit()

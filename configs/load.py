@@ -35,6 +35,11 @@ def load(profile: str, environment: Mapping[str, str]) -> Settings:
     return convert(values, lines, path)
 
 
+def text_of(values: Mapping[str, Any]) -> str:
+    """The text of a profile that holds these values."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+
+
 def find(profile: str) -> Path:
     """The file of a profile: a path if there is one of that name, else a shipped profile."""
     path = Path(profile)

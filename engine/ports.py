@@ -300,17 +300,86 @@ class Mail(Protocol):
     def waiting(self, source: str) -> tuple[Parcel, ...]:
         """Parcels that are neither delivered nor dead, by lane and number."""
 
+    def trying(self, numbers: Sequence[int]) -> None:
+        """They are about to leave: one that leaves again after a crash can say that it may have been told before."""
+
     def delivered(self, numbers: Sequence[int], sent_as: str, at: datetime) -> None:
         """They are there, as one message of that name."""
 
-    def delayed(self, number: int, due: datetime, why: str) -> None:
-        """Tried in vain; to be tried again at `due`."""
+    def delayed(self, numbers: Sequence[int], due: datetime, why: str, *, unknown: bool = False) -> None:
+        """Tried in vain; to be tried again at `due`. `unknown` when they may have arrived all the same."""
 
     def dead(self, number: int, why: str, at: datetime) -> None:
         """Given up for good: the platform will never take it."""
 
     def last_of(self, source: str, place: str, group: str) -> Parcel | None:
-        """The newest delivered parcel of a group, to edit or to answer to."""
+        """The newest delivered parcel of a group, to edit."""
+
+    def first_of(self, source: str, place: str, group: str) -> Parcel | None:
+        """The oldest one that is remembered, to answer to."""
 
     def dead_letters(self) -> tuple[tuple[Parcel, str], ...]:
         """What was given up, and why, newest first."""
+
+
+class Known(NamedTuple):
+    """What was said in a chat of somebody's role, by whom and when. It is empty when it was taken away."""
+
+    name: str
+    role: str
+    by: str
+    at: datetime
+
+
+class Linked(NamedTuple):
+    """Whose account a number at a platform is, as it was said in a chat, by whom and when."""
+
+    surface: str
+    number: int
+    name: str
+    by: str
+    at: datetime
+
+
+class Asked(NamedTuple):
+    """A question that is answered once. `answer` is empty until then; `key` is of the message that gave it."""
+
+    nonce: str
+    at: datetime
+    expires: datetime
+    body: bytes
+    answer: str = ""
+    by: str = ""
+    answered: datetime | None = None
+    key: str = ""
+
+
+class Asks(Protocol):
+    """Who may talk to a desk, as said in chats, and the questions that wait for an answer.
+
+    Everything is durable when it returns; StoreFailed if it cannot be. Nothing is kept in mind: each call looks anew.
+    """
+
+    def known(self) -> tuple[Known, ...]:
+        """Every name that a role was given to or taken from, by name."""
+
+    def linked(self) -> tuple[Linked, ...]:
+        """Every account that was given a name, by surface and number."""
+
+    def set_role(self, known: Known) -> None:
+        """From now on that is the role of that name."""
+
+    def link(self, linked: Linked) -> None:
+        """From now on the account is theirs."""
+
+    def ask(self, asked: Asked) -> None:
+        """Keep the question. StoreFailed when too many wait already."""
+
+    def asked(self, nonce: str) -> Asked | None:
+        """The question of that nonce, answered or not; None where there is none, or was long ago."""
+
+    def waiting(self, at: datetime) -> tuple[Asked, ...]:
+        """What nobody has answered and is not over at that time, oldest first."""
+
+    def answer(self, nonce: str, answer: str, by: str, at: datetime, key: str) -> bool:
+        """Answer it; False when somebody else was first, and then nothing has changed."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bot.app import Bot
 from bot.chat.console import ConsoleChat, typed
@@ -15,7 +17,8 @@ from bot.chat.port import Chat
 from bot.render import state_now
 from configs.schema.settings import Settings
 from engine.core.domain.records import Record
-from engine.ports import Clock, Desk, Journal
+from engine.ports import Asks, Clock, Desk, Journal
+from engine.store.asks import SqlAsks
 from engine.store.inbox import SqlInbox
 from explain.question import Kind
 from explain.why import why
@@ -66,13 +69,30 @@ def bot_over(
     clock: Clock,
     remember: Callable[[Record], Awaitable[object]] | None = None,
     chat: Chat | None = None,
+    *,
+    beside: Sequence[Chat] = (),
+    asks: Asks | None = None,
 ) -> Bot:
-    """The console bot over any desk. `remember` keeps questions and answers, where the journal is ours to write."""
+    """The bot of a console, or of another `chat`, and of whatever is `beside` it, over any desk.
+
+    `remember` keeps questions and answers, where the journal is ours to write. `asks` keeps who may talk and what waits
+    for a yes: without it nobody but the console can change anything.
+    """
 
     async def report(day: str) -> str:
         return await asyncio.to_thread(_report, journal, day, settings.desk.cash)
 
-    return Bot((chat or ConsoleChat(_session()),), desk, journal, report, clock.now, remember=remember)
+    return Bot(
+        (chat or ConsoleChat(_session()), *beside),
+        desk,
+        journal,
+        report,
+        clock.now,
+        remember=remember,
+        settings=settings.chat,
+        asks=asks,
+        wall=WallClock().now,
+    )
 
 
 def _report(journal: Journal, day: str, cash: Decimal) -> str:
@@ -81,19 +101,18 @@ def _report(journal: Journal, day: str, cash: Decimal) -> str:
 
 
 def _over_store(home: Home, settings: Settings, use: Callable[[Bot], Awaitable[Any]]) -> Any:
+    """The people are those of the profile as it is now, whatever the newest run was made with."""
     with opened(home, settings) as seen:
-        return asyncio.run(_with_halts(seen, use))
+        today = seen._replace(settings=replace(seen.settings, chat=settings.chat))
+        return asyncio.run(_with_halts(today, use))
 
 
 async def _with_halts(seen: Opened, use: Callable[[Bot], Awaitable[Any]]) -> Any:
     store, clock = halts(seen.home, seen.settings), WallClock()
-    inbox = SqlInbox(seen.home.store(seen.settings), seen.settings.desk.name)
-    try:
+    where, name = seen.home.store(seen.settings), seen.settings.desk.name
+    with closing(store), closing(SqlInbox(where, name)) as inbox, closing(SqlAsks(where, name)) as asks:
         desk = StoredDesk(seen.journal, store, inbox, seen.settings, clock)
-        return await use(bot_over(desk, seen.journal, seen.settings, clock))
-    finally:
-        inbox.close()
-        store.close()
+        return await use(bot_over(desk, seen.journal, seen.settings, clock, asks=asks))
 
 
 def _session() -> str:

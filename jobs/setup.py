@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
-import yaml
 
 from bot.chat.telegram_setup import FirstTalk, Met
 from bot.people import Who
-from configs.load import convert, find, read
+from configs.load import convert, find, read, text_of
 from configs.secrets import TELEGRAM
 from engine.core.domain.errors import BadInput
 from jobs.output import say, show
@@ -51,7 +50,7 @@ def main(root: Path, profile: str, name: str, *, as_json: bool) -> None:
     root.mkdir(parents=True, exist_ok=True)
     _write(made.keys, f"{TELEGRAM}={token}\n", 0o600)
     header = f"# The profile {base.stem}, talked to by {name} at Telegram. Made by `whydesk setup`.\n"
-    _write(made.profile, header + yaml.safe_dump(values, sort_keys=False, allow_unicode=True), 0o644)
+    _write(made.profile, header + text_of(values), 0o644)
     asyncio.run(FirstTalk(token, settings.chat.telegram.url).say(met.chat, HELLO.format(name=name)))
     result = {"bot": bot, "owner": name, "telegram": met.who.number} | _paths(made)
     show(as_json, result, _next(result, root))

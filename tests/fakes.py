@@ -7,13 +7,13 @@ from typing import Any
 
 from engine.core.accounting.fold import DeskState
 from engine.core.domain.commands import Command, CommandKind, Outcome
-from engine.core.domain.errors import Impossible
+from engine.core.domain.errors import Impossible, StoreFailed
 from engine.core.domain.events import Recorded
 from engine.core.domain.ids import epoch_ms
 from engine.core.domain.records import Record, columns, encode
 from engine.core.domain.risk import RiskState
 from engine.live.status import risk_panel
-from engine.ports import StoredRecord, Verification
+from engine.ports import Asked, Known, Linked, StoredRecord, Verification
 from tests.builders import CLOSE, portfolio, settings, status
 
 
@@ -99,6 +99,56 @@ class ListJournal:
                 )
             before = link
         return Verification(len(self._stored), True, None, "", before)
+
+
+class ListAsks:
+    """People and questions, kept in memory. `broken` says that the store cannot be reached."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Known] = {}
+        self._linked: dict[tuple[str, int], Linked] = {}
+        self.questions: dict[str, Asked] = {}
+        self.broken = False
+
+    def known(self) -> tuple[Known, ...]:
+        """By name."""
+        if self.broken:
+            raise StoreFailed("the store is gone")
+        return tuple(self._known[name] for name in sorted(self._known))
+
+    def linked(self) -> tuple[Linked, ...]:
+        """By surface and number."""
+        if self.broken:
+            raise StoreFailed("the store is gone")
+        return tuple(self._linked[account] for account in sorted(self._linked))
+
+    def set_role(self, known: Known) -> None:
+        """The newest word counts."""
+        self._known[known.name] = known
+
+    def link(self, linked: Linked) -> None:
+        """The newest word counts."""
+        self._linked[linked.surface, linked.number] = linked
+
+    def ask(self, asked: Asked) -> None:
+        """Keep it."""
+        self.questions[asked.nonce] = asked
+
+    def asked(self, nonce: str) -> Asked | None:
+        """By nonce."""
+        return self.questions.get(nonce)
+
+    def waiting(self, at: datetime) -> tuple[Asked, ...]:
+        """Oldest first."""
+        return tuple(each for each in self.questions.values() if not each.answer and each.expires > at)
+
+    def answer(self, nonce: str, answer: str, by: str, at: datetime, key: str) -> bool:
+        """Only once."""
+        asked = self.questions[nonce]
+        if asked.answer:
+            return False
+        self.questions[nonce] = asked._replace(answer=answer, by=by, answered=at, key=key)
+        return True
 
 
 class FakeClock:

@@ -1,7 +1,7 @@
 """Every command, in the order that help lists them."""
 
 from bot.command import Registry
-from bot.commands import chart, kill, report, risk, status, trade, trades, why
+from bot.commands import answer, chart, kill, report, risk, roles, status, trade, trades, why
 from bot.commands import help as help_
 
 REGISTRY = Registry(
@@ -14,6 +14,8 @@ REGISTRY = Registry(
         *risk.COMMANDS,
         *kill.COMMANDS,
         *trade.COMMANDS,
+        *answer.COMMANDS,
+        *roles.COMMANDS,
         *help_.COMMANDS,
     )
 )

@@ -115,5 +115,6 @@ COMMANDS = (
         "/chart <instrument|decision|equity|risk> [days]",
         "A picture, with the same in words.",
         _chart,
+        examples=("/chart SP500", "/chart equity 30"),
     ),
 )

@@ -1,6 +1,8 @@
 """/help: what this person may use here."""
 
-from bot.command import ChatCommand, Context, Reply
+from collections.abc import Iterator
+
+from bot.command import ChatCommand, Confirm, Context, Reply
 from bot.people import Role
 
 
@@ -8,12 +10,25 @@ async def _help(context: Context, arguments: str) -> Reply:
     assert context.registry is not None, "dispatch gives the registry"
     wanted = arguments.lstrip("/")
     if wanted:
-        command = context.registry.commands.get(wanted)
+        command = context.registry.called(wanted)
         if command is None:
             return Reply(f"There is no command /{wanted[:32]}.", ok=False)
-        return Reply(f"{command.usage}\n{command.help} Needs the role {command.role.word}.")
+        return Reply("\n".join(_about(command)))
     lines = [f"{command.usage}  {command.help}" for command in context.registry.for_role(context.person.role)]
     return Reply("\n".join([*lines, "Anything without a slash is a question: why did you buy?"]))
+
+
+def _about(command: ChatCommand) -> Iterator[str]:
+    """Everything that there is to know of one command."""
+    yield command.usage
+    needs = f"Needs the role {command.role.word}." if command.role else "Anybody may use it."
+    yield f"{command.help} {needs}"
+    if command.aliases:
+        yield f"Also: {', '.join(f'/{alias}' for alias in command.aliases)}."
+    if command.confirm is not Confirm.NONE:
+        yield f"Confirmed by {command.confirm}{f' ({command.confirmed})' if command.confirmed else ''}."
+    if command.examples:
+        yield f"For example: {', '.join(command.examples)}"
 
 
 COMMANDS = (ChatCommand("help", Role.VIEWER, "/help [command]", "What you may use, and how.", _help),)

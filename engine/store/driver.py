@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from engine.core.domain.errors import BadSettings, StoreFailed
 
-SCHEMA = "0004"
+SCHEMA = "0006"
 """The newest migration. A store that has it opens without importing the machinery of migrations."""
 
 BUSY_MS = 5000

@@ -16,6 +16,8 @@ from sqlalchemy import (
     MetaData,
     Text,
     TypeDecorator,
+    UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -149,3 +151,87 @@ class InboxTable(Base):
     command: Mapped[bytes] = mapped_column(LargeBinary)
     taken: Mapped[datetime | None] = mapped_column(UTCDateTime)
     outcome: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class LetterTable(Base):
+    """What came from the chats of each desk; `answered` is null while nobody has."""
+
+    __tablename__ = "letters"
+
+    number: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=True)
+    desk: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    answered: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    __table_args__ = (UniqueConstraint("desk", "source", "key"),)
+
+
+class ParcelTable(Base):
+    """What is on its way to the chats of each desk, or was: `ended` is when it arrived or was given up (`dead`).
+
+    `topic` is what groups parcels, `due` the earliest time of the next try, `sent_as` the platform's name for it.
+    """
+
+    __tablename__ = "parcels"
+
+    number: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=True)
+    desk: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
+    place: Mapped[str] = mapped_column(Text)
+    lane: Mapped[int] = mapped_column(Integer)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    topic: Mapped[str] = mapped_column(Text)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    tries: Mapped[int] = mapped_column(Integer)
+    due: Mapped[datetime] = mapped_column(UTCDateTime)
+    sent_as: Mapped[str] = mapped_column(Text)
+    ended: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    dead: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    why: Mapped[str] = mapped_column(Text)
+
+
+Index("ix_parcels_desk_source_topic", ParcelTable.desk, ParcelTable.source, ParcelTable.topic)
+
+
+class PersonTable(Base):
+    """Roles that were given and taken in the chats of each desk; an empty role was taken away."""
+
+    __tablename__ = "people"
+
+    desk: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    role: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class AccountTable(Base):
+    """Whose account a number at a platform is, as it was said in a chat."""
+
+    __tablename__ = "accounts"
+
+    desk: Mapped[str] = mapped_column(Text, primary_key=True)
+    surface: Mapped[str] = mapped_column(Text, primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class AskTable(Base):
+    """Questions for a yes or a no, by their nonce; the answer is null while nobody has given one."""
+
+    __tablename__ = "asks"
+
+    desk: Mapped[str] = mapped_column(Text, primary_key=True)
+    nonce: Mapped[str] = mapped_column(Text, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires: Mapped[datetime] = mapped_column(UTCDateTime)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    answer: Mapped[str | None] = mapped_column(Text)
+    by: Mapped[str | None] = mapped_column(Text)
+    answered: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    key: Mapped[str | None] = mapped_column(Text)

@@ -267,6 +267,17 @@ def test_a_kill_that_flattens_halts_first_and_says_so_where_no_engine_can_close(
     assert json.loads(say("status", "--home", ran, "--json").out)["state"] == "halted"
 
 
+def test_who_may_talk_is_said_from_the_machine_itself_and_kept(say: Say, ran: Path) -> None:
+    nobody = say("cmd", "/roles", "--home", ran)
+    granted = say("cmd", "/roles grant telegram:99 owner ana", "--home", ran, "--json")
+    listed = say("cmd", "/roles", "--home", ran)
+
+    assert nobody.out.startswith("Nobody is named, so nobody but this machine's terminal is heard.")
+    assert json.loads(granted.out)["reply"] == "Ana is owner, at telegram account 99."
+    assert listed.out == "ana: owner, said by console; telegram 99\n"
+    assert say("cmd", "/roles grant nobody owner", "--home", ran).code == 1
+
+
 def test_a_run_and_a_check_say_what_was_done_as_one_object(say: Say, bars: Path, home: Path) -> None:
     ran = say("run", "--replay", bars, "--home", home, "--no-chat", "--json")
     checked = say("data", "check", bars, "--json")

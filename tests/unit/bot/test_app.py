@@ -10,7 +10,8 @@ from bot.alerts import Level
 from bot.app import Bot
 from bot.chat.console import ConsoleChat
 from bot.chat.port import Lane, Message, Place, Said
-from bot.people import TERMINAL
+from bot.command import OVERTAKEN
+from bot.people import TERMINAL, Who
 from engine.core.domain.records import Record
 from tests.builders import CLOSE, command_record, cycle_record, decision, entry_orders, fill, start_record
 from tests.fakes import FakeClock, FakeDesk, ListJournal
@@ -235,7 +236,7 @@ async def test_a_resume_that_waited_does_not_undo_a_kill_that_came_after_it() ->
         ("kill", "list-2"),
         ("resume", "list-3"),
     ]
-    assert app.OVERTAKEN in chat.said
+    assert OVERTAKEN in chat.said
     assert desk.status()["state"] == "reducing"
 
 
@@ -322,4 +323,21 @@ async def test_a_kill_or_a_pause_of_any_chat_overtakes_all_and_no_resume_that_wa
     await running
 
     assert [command.kind for command in desk.commands] == [hasty[1:].partition(" ")[0]]
-    assert waiting.said == ["the report", app.OVERTAKEN]
+    assert waiting.said == ["the report", OVERTAKEN]
+
+
+async def test_a_kill_of_a_stranger_overtakes_nobody() -> None:
+    desk, slow = FakeDesk(state="halted"), Slow()
+    mine, other = ListChat("/report", "/resume"), Open(source="other")
+
+    async def later() -> AsyncIterator[Message]:
+        await slow.asked.wait()
+        for number in range(3):
+            yield Message("/kill", Who("telegram", 666), f"k{number}", Place("telegram", 1), CLOSE)
+        slow.let.set()
+
+    other.messages = later  # type: ignore[method-assign]
+    await Bot((mine, other), desk, ListJournal(start_record()), slow.report, FakeClock().now).run()
+
+    assert [command.kind for command in desk.commands] == ["resume"]
+    assert other.said == ["You are telegram account 666: nobody here.", "", ""]

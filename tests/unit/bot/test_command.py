@@ -49,7 +49,9 @@ async def say(
     clock = FakeClock(CLOSE + 3 * DAY)
     given_journal = journal or ListJournal(start_record(), cycle_record(), trade_record())
     now: Callable[[], datetime] = clock.now
-    context = Context(desk or FakeDesk(), given_journal, person, "console", key, report, now, remember)
+    context = Context(
+        desk or FakeDesk(), given_journal, person, "console", key, report, now, remember, sure=True
+    )
     return await REGISTRY.dispatch(text, context)
 
 
@@ -122,8 +124,10 @@ async def test_what_the_desk_refuses_is_not_called_done() -> None:
     [
         ("/kill", VIEWER, "trader"),
         ("/close SP500", VIEWER, "trader"),
-        ("/resume", VIEWER, "owner"),
-        ("/resume", TRADER, "owner"),
+        ("/resume", VIEWER, "admin"),
+        ("/resume", TRADER, "admin"),
+        ("/unlock SP500", TRADER, "admin"),
+        ("/roles", Person("adam", Role.ADMIN), "owner"),
     ],
 )
 async def test_a_wish_beyond_the_role_is_refused_with_the_role_it_needs(

@@ -17,7 +17,9 @@ async def nothing(day: str) -> str:
 
 
 async def say(desk: FakeDesk, text: str, role: Role = Role.OWNER) -> Reply:
-    context = Context(desk, ListJournal(), Person("ana", role), "console", text, nothing, lambda: CLOSE)
+    context = Context(
+        desk, ListJournal(), Person("ana", role), "console", text, nothing, lambda: CLOSE, sure=True
+    )
     return await REGISTRY.dispatch(text, context)
 
 
@@ -92,7 +94,7 @@ async def test_nothing_is_locked_where_nothing_is_locked() -> None:
     assert (await say(FakeDesk(), "/unlock SP500")).text.endswith("Expected one of: nothing is locked.")
 
 
-async def test_a_trader_may_tighten_and_only_an_owner_may_let_go_again() -> None:
+async def test_a_trader_may_tighten_and_only_an_admin_may_let_go_again() -> None:
     desk = locked()
 
     assert (await say(desk, "/setrisk max_gross 0.05", Role.TRADER)).ok
@@ -100,7 +102,10 @@ async def test_a_trader_may_tighten_and_only_an_owner_may_let_go_again() -> None
     sooner = await say(desk, "/setrisk loss_pause_bars 4", Role.TRADER)
     later = await say(desk, "/setrisk loss_pause_bars 9", Role.TRADER)
 
-    assert refused.text == "To allow more again (risk.max_gross from 0.1 to 0.4) needs the role owner."
+    assert (
+        refused.text
+        == "To allow more again (risk.max_gross from 0.1 to 0.4) needs the role admin; ana has trader."
+    )
     assert (sooner.ok, later.ok) == (False, True)
     assert not (await say(desk, "/unlock SP500", Role.TRADER)).ok
     assert not (await say(desk, "/pause", Role.VIEWER)).ok

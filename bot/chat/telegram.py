@@ -1,0 +1,375 @@
+"""Telegram as a chat. What a person sends is durable here before Telegram may forget it.
+
+The library's own loop tells Telegram that an update has arrived as soon as it is in memory, and a crash after that
+loses a command. So this is our own loop: ask, keep, and confirm only by asking for the next ones. What was waiting
+while the desk was down is heard, not dropped: whether a command is too old is decided by whoever carries it out.
+"""
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from telegram import BotCommand, BotCommandScopeChat, BotCommandScopeDefault, Update
+from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
+
+from bot.chat.port import How, Lane, Message, Place, Said
+from bot.chat.telegram_read import SOURCE, WANTED, Myself, heard, moved, name_of
+from bot.chat.telegram_send import TelegramSender, packed, seconds
+from bot.chat.telegram_wire import UNREADABLE, line
+from bot.outbox import Moved, Refused, TooFast, Unreachable
+from configs.schema.chat import TelegramSettings
+from engine.core.domain.errors import StoreFailed
+from engine.ports import Letter, Mail, Post
+
+log = logging.getLogger(__name__)
+
+MOST_COMMANDS, MOST_DESCRIPTION = 100, 256
+MOST_UPDATES = 100
+"""Updates of one answer; when there are so many, more may wait."""
+GAP_S = 1.0
+"""Between two polls there is less, unless something went wrong."""
+REMEMBERED = 1000
+"""Keys of messages that were passed on, for the case that the store cannot say which are new."""
+NO_TOKEN = "Telegram does not know this token: expected the one that @BotFather gave"  # noqa: S105
+OTHERS = (
+    "another program receives the messages of this bot: one token is for one desk. Nothing is received here until it"
+    " stops."
+)
+
+
+class Patience(NamedTuple):
+    """Seconds: between tries while Telegram is away, from `first` to `most`; `again` after another program's poll cut
+    ours off; `alone` until a start may say that nobody else polls; `refused` between looks whether they still do.
+    """
+
+    first: float = 0.5
+    most: float = 30.0
+    again: float = 0.5
+    alone: float = 2.0
+    refused: float = 30.0
+
+
+TOLERATED, TOLERATED_AT_START = 6, 2
+"""Polls that may be cut off before this one gives way: within two looks of somebody who was refused; at a start."""
+
+
+class TelegramChat:
+    """One bot at Telegram, by the token that is its own.
+
+    `menu` are names and descriptions that everybody is offered. `now` is the desk's clock. `has_moved` is told when a
+    group gets another number. What is to be said is only posted here: `sender` carries it.
+    """
+
+    source = SOURCE
+
+    def __init__(
+        self,
+        token: str,
+        settings: TelegramSettings,
+        mail: Mail,
+        now: Callable[[], datetime],
+        *,
+        menu: Sequence[tuple[str, str]] = (),
+        has_moved: Callable[[Place, Place], None] | None = None,
+        patience: Patience = Patience(),
+    ) -> None:
+        self._line = line(token, settings.url)
+        self._poll_s = settings.poll_s
+        self._places = [Place(SOURCE, chat, settings.topic) for chat in settings.chats]
+        self._mail = mail
+        self._now = now
+        self._menu = menu
+        self._has_moved = has_moved
+        self._patience = patience
+        self.sender = TelegramSender(self._line, self._move)
+        self.trouble = ""
+        """Why nothing is received now; empty while all is well."""
+        self._me: Myself | None = None
+        self._alone = False
+        self._refused = False
+        self._offset = 0
+        self._failures = 0
+        self._cut_off: deque[float] = deque(maxlen=TOLERATED + 1)
+        self._emptied: tuple[float, datetime] | None = None
+        """When nothing was waiting at Telegram any more: by a clock that only goes on, and by the desk's."""
+        self._shown: dict[int, tuple[BotCommand, ...]] = {}
+        self._beside: set[asyncio.Task[None]] = set()
+        self._passed: deque[str] = deque(maxlen=REMEMBERED)
+        self._unkept: set[str] = set()
+        self._settled: deque[str] = deque(maxlen=REMEMBERED)
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """First what was heard and not answered before a crash, then what people write. Nothing ends it."""
+        for message in await self._left_over():
+            yield message
+        while True:
+            for message in await self._turn():
+                yield message
+
+    async def answer(self, message: Message, said: Said) -> None:
+        """In one transaction: the message is answered, and the answer on its way."""
+        to = 0 if message.private or message.how is How.PRESSED else int(message.key.rpartition(".")[2])
+        post = self._post(message.place, said, Lane.URGENT, to)
+        try:
+            await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [post])
+        except StoreFailed as error:
+            self._settled.append(message.key)
+            await self._send_now([post], error)
+
+    async def tell(self, said: Said, lane: Lane) -> None:
+        """Put it on its way to each chat of the settings."""
+        posts = [self._post(place, said, lane) for place in self._places]
+        try:
+            if posts:
+                await asyncio.to_thread(self._mail.post, posts)
+        except StoreFailed as error:
+            await self._send_now(posts, error)
+
+    def _post(self, place: Place, said: Said, lane: Lane, to: int = 0) -> Post:
+        where = name_of(self.sender.now_at(place))
+        return Post(SOURCE, where, lane, self._now(), packed(said, to), said.update or said.thread)
+
+    async def _send_now(self, posts: Sequence[Post], why: StoreFailed) -> None:
+        """A full disk must not keep anybody from hearing of it: one try, past the outbox."""
+        log.warning("what is said goes out without a record: %s", why)
+        for post in posts:
+            try:
+                await self.sender.send(post.place, [post.body], "", "")
+            except (TooFast, Unreachable, Refused, Moved) as error:
+                log.warning("it did not arrive at %s: %s", post.place, error)
+
+    async def close(self) -> None:
+        """Let go of the connections. What waits to be sent waits for the next start."""
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
+        await self._line.close()
+
+    async def _left_over(self) -> list[Message]:
+        while True:
+            try:
+                letters = await asyncio.to_thread(self._mail.unanswered, SOURCE)
+                return self._pass([message for letter in letters if (message := await self._opened(letter))])
+            except StoreFailed as error:
+                await self._wait_after(str(error))
+
+    async def _opened(self, letter: Letter) -> Message | None:
+        """A letter of an older version that cannot be read any more is put away, once."""
+        try:
+            return msgspec.json.decode(letter.body, type=Message)
+        except msgspec.DecodeError as error:
+            log.error("letter %s of %s cannot be read: %s", letter.key, letter.at, error)
+            await asyncio.to_thread(self._mail.answered, SOURCE, letter.key, [])
+            return None
+
+    async def _turn(self) -> list[Message]:
+        """One poll, or one wait after something went wrong."""
+        try:
+            if self._me is None:
+                await self._meet()
+            if not self._alone:
+                await self._look_for_others()
+            found = await self._listen()
+        except Conflict as error:
+            await self._give_way(error)
+        except RetryAfter as error:
+            self.trouble = str(error)
+            await asyncio.sleep(seconds(error))
+        except InvalidToken:
+            await self._refuse(NO_TOKEN)
+        except TelegramError as error:
+            await self._wait_after(f"Telegram does not answer: {self._words(error)}")
+        except StoreFailed as error:
+            await self._wait_after(str(error))
+        except UNREADABLE as error:
+            await self._wait_after(f"what Telegram answers cannot be read ({type(error).__name__})")
+        else:
+            self._well()
+            return found
+        return []
+
+    async def _meet(self) -> None:
+        """Who the bot is. A webhook that somebody set would take every message; what waits there stays."""
+        bot = self._line.bot
+        user = await bot.get_me()
+        await bot.delete_webhook(drop_pending_updates=False)
+        self._me = Myself(user.id, user.username or "")
+        self._do_beside(self.show_menu(self._menu))
+
+    async def _look_for_others(self) -> None:
+        """Poll without taking anything: a program that polls already has our poll cut off, and then has the right.
+
+        It polls again after a moment, so that its poll and ours meet within the time that is given here.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._patience.alone
+        while (left := until - loop.time()) > 0:
+            if await self._updates(left):
+                await asyncio.sleep(min(left, self._patience.again))
+            else:
+                self._emptied = (loop.time(), self._now())
+        self._alone = True
+        self._cut_off.clear()
+
+    async def _listen(self) -> list[Message]:
+        """Poll once; what is new in it is durable before anybody sees it, and before the next poll confirms it."""
+        began = asyncio.get_running_loop().time()
+        updates = await self._updates(self._poll_s)
+        messages = self._read(updates, self._earliest(began))
+        letters = [Letter(SOURCE, each.key, each.at, msgspec.json.encode(each)) for each in messages]
+        try:
+            new = await asyncio.to_thread(self._mail.receive, letters) if letters else ()
+        except StoreFailed as error:
+            return self._at_once(messages, error)
+        if len(updates) < MOST_UPDATES:
+            self._emptied = (asyncio.get_running_loop().time(), self._now())
+        if updates:
+            self._offset = max(update.update_id for update in updates) + 1
+        for update in updates:
+            if update.callback_query is not None:
+                self._do_beside(self._acknowledge(update.callback_query.id))
+        return await self._first_heard([msgspec.json.decode(letter.body, type=Message) for letter in new])
+
+    def _at_once(self, messages: Sequence[Message], error: StoreFailed) -> list[Message]:
+        """What cannot be kept is passed on, once, for it may be a kill; nothing of it is confirmed to Telegram."""
+        fresh = [message for message in messages if message.key not in self._passed]
+        if not fresh:
+            raise error
+        log.warning("%s messages are not durable: %s", len(fresh), error)
+        self._unkept |= {message.key for message in fresh}
+        return self._pass(fresh)
+
+    async def _first_heard(self, messages: Sequence[Message]) -> list[Message]:
+        """Without those that were passed on before they could be kept. Some of them have even been answered."""
+        for message in messages:
+            if message.key in self._unkept and message.key in self._settled:
+                await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [])
+        fresh = [message for message in messages if message.key not in self._unkept]
+        self._unkept -= {message.key for message in messages}
+        return self._pass(fresh)
+
+    def _pass(self, messages: list[Message]) -> list[Message]:
+        self._passed.extend(message.key for message in messages)
+        return messages
+
+    def _earliest(self, began: float) -> datetime | None:
+        """When the oldest of what a poll that began then has brought can have happened; None if nobody knows.
+
+        Polls that follow upon each other are answered as it happens. After a gap, it may be as old as the gap.
+        """
+        if self._emptied is None:
+            return None
+        emptied, at = self._emptied
+        return self._now() if began - emptied < GAP_S else at
+
+    async def _updates(self, wait_s: float) -> Sequence[Update]:
+        """What Telegram has from the offset on, which confirms everything before it."""
+        bot = self._line.bot
+        try:
+            return await bot.get_updates(
+                self._offset or None, timeout=max(1, math.ceil(wait_s)), allowed_updates=WANTED
+            )
+        except UNREADABLE:
+            # One update that the library cannot read must not hide all others for ever.
+            address = f"{bot.base_url}/getUpdates?offset={self._offset}"
+            told = await self._line.polling.post(address)
+        return [self._made(each["update_id"], each) for each in msgspec.convert(told, list[dict[str, Any]])]
+
+    def _made(self, number: int, told: dict[str, Any]) -> Update:
+        try:
+            return Update.de_json(told, self._line.bot)
+        except UNREADABLE as error:
+            log.error("update %s cannot be read (%s)", number, type(error).__name__)
+            return Update(number)
+
+    def _read(self, updates: Sequence[Update], earliest: datetime | None) -> list[Message]:
+        found = []
+        for update in updates:
+            try:
+                if gone := moved(update):
+                    self.sender.has_moved(gone.old, gone.new)
+                elif self._me and (message := heard(update, self._me, earliest)):
+                    found.append(message)
+            except UNREADABLE as error:
+                log.error("update %s cannot be read (%s)", update.update_id, type(error).__name__)
+        return found
+
+    def _move(self, old: int, new: int) -> None:
+        log.warning("the group %s has become the group %s", old, new)
+        if self._has_moved is not None:
+            self._has_moved(Place(SOURCE, old), Place(SOURCE, new))
+
+    async def _acknowledge(self, query: str) -> None:
+        """Until then the button shows that it waits. One that is too old needs none."""
+        try:
+            await self._line.bot.answer_callback_query(query)
+        except (TelegramError, *UNREADABLE) as error:
+            log.info("a press could not be acknowledged: %s", self._words(error))
+
+    async def show_menu(self, commands: Sequence[tuple[str, str]], chat: int = 0) -> None:
+        """Offer these commands, by name and description, in one chat or (0) in all others; set only if they differ."""
+        wanted = tuple(
+            BotCommand(name, description[:MOST_DESCRIPTION]) for name, description in commands[:MOST_COMMANDS]
+        )
+        if self._shown.get(chat, ()) == wanted:
+            return
+        scope = BotCommandScopeChat(chat) if chat else BotCommandScopeDefault()
+        try:
+            if await self._line.bot.get_my_commands(scope=scope) != wanted:
+                await self._line.bot.set_my_commands(wanted, scope=scope)
+        except (TelegramError, *UNREADABLE) as error:
+            log.warning("the menu could not be shown: %s", self._words(error))
+        else:
+            self._shown[chat] = wanted
+
+    async def _give_way(self, error: Conflict) -> None:
+        """Cut off once, poll again at once: whoever came later gives up. Cut off again and again, give up too."""
+        if "webhook" in error.message.lower():
+            self._me = None
+        self._cut_off.append(asyncio.get_running_loop().time())
+        if not self._refused and not self._contested():
+            await asyncio.sleep(self._patience.again)
+            return
+        await self._refuse(OTHERS)
+
+    def _contested(self) -> bool:
+        """Whether polls were cut off more often than by somebody who is on the way out."""
+        if not self._alone:
+            return len(self._cut_off) > TOLERATED_AT_START
+        since = asyncio.get_running_loop().time() - 2 * self._patience.refused
+        return sum(at > since for at in self._cut_off) > TOLERATED
+
+    async def _refuse(self, why: str) -> None:
+        """Receive nothing, say so once, and look again much later."""
+        if self.trouble != why:
+            log.error("%s", why)
+        self.trouble, self._refused, self._alone = why, True, False
+        self._cut_off.clear()
+        await asyncio.sleep(self._patience.refused)
+
+    async def _wait_after(self, why: str) -> None:
+        """Longer after each failure in a row. Only the first is worth a line."""
+        if not self._failures:
+            log.warning("nothing is received: %s", why)
+        self.trouble = why
+        wait = min(self._patience.most, self._patience.first * 2 ** min(self._failures, 30))
+        self._failures += 1
+        await asyncio.sleep(wait)
+
+    def _well(self) -> None:
+        if self.trouble:
+            log.warning("messages are received again")
+        self.trouble, self._failures, self._refused = "", 0, False
+
+    def _words(self, error: Exception) -> str:
+        return self._line.secret.redact(str(error))
+
+    def _do_beside(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
