@@ -30,6 +30,9 @@ END_S = 1.0
 WORKER = (sys.executable, "-m", "jobs.drawing")
 PNG = b"\x89PNG\r\n\x1a\n"
 REFUSED = 2
+"""The exit code of a process whose line on stderr is for who asked."""
+KEPT = 100
+"""So many pictures stay in a home; the oldest go first."""
 OURS = "WHYDESK_"
 """How the names of our own environment variables begin; some hold keys and tokens."""
 
@@ -126,10 +129,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def keep(home: Home, key: str, picture: bytes) -> Path:
-    """Write a picture into the home, for those whose chat shows none. OSError when it cannot be written."""
+    """Write a picture into the home, for those whose chat shows none; the oldest go. OSError when it cannot."""
     home.charts.mkdir(parents=True, exist_ok=True)
     path = home.charts / f"{''.join(c if c.isalnum() else '-' for c in key)[:80]}.png"
     path.write_bytes(picture)
+    newest = sorted(home.charts.glob("*.png"), key=lambda each: each.stat().st_mtime, reverse=True)
+    for old in newest[KEPT:]:
+        old.unlink(missing_ok=True)
     return path
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import sqlite3
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import jobs.pictures
 from bot.chat.port import Lane, Message, Place, Said
 from bot.command import Context
 from bot.commands import REGISTRY
@@ -20,7 +22,7 @@ from engine.core.domain.errors import BadQuestion, Refused
 from engine.core.domain.records import Record
 from engine.store.journal import SqlJournal
 from jobs.home import Home
-from jobs.pictures import PNG, PictureConsole, Pictures, shown
+from jobs.pictures import PNG, PictureConsole, Pictures, keep, shown
 from tests.builders import CLOSE, DAY, cycle_record, fill, settings, start_record
 from tests.fakes import FakeClock, FakeDesk, ListJournal
 from tests.life import until
@@ -188,6 +190,15 @@ async def test_the_terminal_says_where_the_picture_was_written(tmp_path: Path) -
     path = tmp_path / "charts" / "s1-1.png"
     assert out.getvalue() == f"the words\nThe picture is in {path}\nnews\n"
     assert path.read_bytes() == PNG + b"rest"
+
+
+def test_a_home_keeps_the_newest_pictures_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.pictures, "KEPT", 2)
+    for number in range(4):
+        path = keep(Home(tmp_path), f"s1-{number}", PNG)
+        os.utime(path, (number, number))
+
+    assert sorted(each.name for each in (tmp_path / "charts").glob("*.png")) == ["s1-2.png", "s1-3.png"]
 
 
 def test_a_home_that_takes_no_picture_says_so_after_the_words(tmp_path: Path) -> None:
