@@ -205,7 +205,9 @@ class Bot:
     def _context(
         self, message: Message, source: str, person: Person, overtaken: Callable[[], bool]
     ) -> Context:
-        sent = min(message.at, self._wall())  # a platform's clock may be ahead of ours
+        now, terminal = self._wall(), message.who.surface == TERMINAL.surface
+        # A platform's clock may be ahead of ours; nothing lies between us and the terminal.
+        sent = now if terminal else min(message.at, now)
         return Context(
             desk=self._desk,
             journal=self._journal,
@@ -220,9 +222,9 @@ class Bot:
             place=message.place,
             people=self._people,
             questions=self._questions,
-            age_s=(self._wall() - sent).total_seconds(),
+            age_s=(now - sent).total_seconds(),
             sent=sent,
-            sure=message.who.surface == TERMINAL.surface,
+            sure=terminal,
             overtaken=overtaken,
         )
 

@@ -188,7 +188,9 @@ class Confirmations:
         if request.kind is Kind.ACCESS:
             return await self._access(context, nonce, None)
         if not yes:
-            return await self._closed(asked, "no", context, "Nothing was done.")
+            return await self._closed(
+                asked, "no", context, f"{_called(request)}: {context.person.name} said no."
+            )
         early = self._too_early(asked, request, code)
         if early is not None:
             return early
@@ -274,7 +276,7 @@ class Confirmations:
         except WhydeskError as error:
             return str(error)
         if not isinstance(card, Card):
-            return card.text.rstrip(".") if card else "it is not what it was"
+            return card.text.rstrip(".").replace("The", "the", 1) if card else "it is not what it was"
         for name, before in request.facts.items():
             if card.facts.get(name) != before:
                 return f"{name} was {before} and is now {card.facts.get(name, 'not known')}"
@@ -303,7 +305,8 @@ class Confirmations:
             approved=context.person.name if context.person.name != request.name else "",
         )
         reply = await registry.carry_out(command, asking, request.arguments)
-        return reply._replace(update=_named(nonce))
+        told = f", approved by {asking.approved}" if asking.approved else ""
+        return reply._replace(text=f"{_called(request)}{told}:\n{reply.text}", update=_named(nonce))
 
     async def _again(self, asked: Asked, request: Request, context: Context) -> Reply:
         """It was answered. The very message that did it may come again after a crash: the desk knows its key."""
@@ -394,6 +397,11 @@ def _registry(context: Context) -> Registry:
 
 def _read(asked: Asked) -> Request:
     return msgspec.json.decode(asked.body, type=Request)
+
+
+def _called(request: Request) -> str:
+    """The wish and whose it is, for what takes the place of the card."""
+    return f"/{request.command} {request.arguments}".strip() + f" of {request.name}"
 
 
 def _wish_key(request: Request) -> str:

@@ -153,27 +153,41 @@ class Outbox:
     ) -> None:
         self._mail = mail
         self._sender = sender
-        self._source = source
+        self.source = source
         self._now = now
         self._monotonic = monotonic
         self._wait = wait or _wait
         self._news = asyncio.Event()
+        self._quiet = asyncio.Event()
         self._places: dict[str, _Place] = {}
         self._alone: set[int] = set()
         self._told: dict[tuple[str, str], int] = {}
         self._moved: dict[str, str] = {}
         self._trouble = ""
+        self._dead = -1
+        self.figures = Figures((0, 0, 0), None, 0, "")
+        """How it stood when it last looked."""
 
     def wake(self) -> None:
         """Something new was posted."""
+        self._quiet.clear()
         self._news.set()
 
+    async def quiet(self) -> None:
+        """Return once nothing waits that is to be told now."""
+        await self._quiet.wait()
+
     async def run(self) -> None:
-        """For ever. A store or a platform that fails is asked again."""
+        """For ever. A store or a platform that fails is asked again, and so is what fails inside."""
         try:
             while True:
                 self._news.clear()
-                await self._wait(self._news, await self.turn())
+                try:
+                    wait = await self.turn()
+                except Exception:
+                    log.exception("what waits for %s could not be looked at", self.source)
+                    wait = FIRST_WAIT_S
+                await self._wait(self._news, wait)
         finally:
             tasks = [place.task for place in self._places.values() if place.task]
             for task in tasks:
@@ -183,10 +197,18 @@ class Outbox:
     async def turn(self) -> float:
         """Begin what may go now; the seconds until something else may."""
         try:
-            waiting = await asyncio.to_thread(self._mail.waiting, self._source)
+            waiting = await asyncio.to_thread(self._mail.waiting, self.source)
+            if self._dead < 0:
+                letters = await asyncio.to_thread(self._mail.dead_letters)
+                self._dead = sum(parcel.source == self.source for parcel, _ in letters)
         except StoreFailed as error:
             self._say_once(str(error))
             return FIRST_WAIT_S
+        lanes = [sum(parcel.lane == lane for parcel in waiting) for lane in range(3)]
+        oldest = min((parcel.at for parcel in waiting), default=None)
+        self.figures = Figures((lanes[0], lanes[1], lanes[2]), oldest, self._dead, self._trouble)
+        if not waiting and not self._news.is_set():
+            self._quiet.set()
         soonest = IDLE_S
         by_place: dict[str, list[Parcel]] = {}
         for parcel in waiting:
@@ -264,7 +286,7 @@ class Outbox:
         after = replace = ""
         bodies = [self._body(parcel) for parcel in parcels]
         if first.group.startswith(UPDATE):
-            last = self._mail.last_of(self._source, name, first.group)
+            last = self._mail.last_of(self.source, name, first.group)
             replace = last.sent_as if last else ""
             times = self._told.get((name, first.group), 0) + len(parcels) if first.lane else 1
             newest = self._body(parcels[-1])
@@ -272,7 +294,7 @@ class Outbox:
         elif len({parcel.body for parcel in parcels}) == 1 and len(parcels) > 1:
             bodies = [self._sender.noted(bodies[0], f"({len(parcels):,} times)")]
         elif first.group and len(parcels) == 1:
-            begun = self._mail.first_of(self._source, name, first.group)
+            begun = self._mail.first_of(self.source, name, first.group)
             after = begun.sent_as if begun else ""
         return bodies, after, replace
 
@@ -306,19 +328,12 @@ class Outbox:
         log.warning("a message was refused for good: %s", why)
         self._alone.discard(parcels[0].number)
         await asyncio.to_thread(self._mail.dead, parcels[0].number, why, self._now())
+        self._dead += 1
 
     def _say_once(self, why: str) -> None:
         if why != self._trouble:
             self._trouble = why
-            log.warning("%s: %s; what is to be told waits", self._source, why)
-
-    def figures(self) -> Figures:
-        """For whoever asks how it stands. StoreFailed when the store cannot be asked."""
-        waiting = self._mail.waiting(self._source)
-        lanes = [sum(parcel.lane == lane for parcel in waiting) for lane in range(3)]
-        oldest = min((parcel.at for parcel in waiting), default=None)
-        dead = sum(parcel.source == self._source for parcel, _ in self._mail.dead_letters())
-        return Figures((lanes[0], lanes[1], lanes[2]), oldest, dead, self._trouble)
+            log.warning("%s: %s; what is to be told waits", self.source, why)
 
 
 def chosen(due: Sequence[Parcel], alone: Container[int] = (), *, outage: bool = False) -> list[Parcel]:

@@ -12,7 +12,7 @@ from engine.core.domain.order import OrderRequest, OrderUpdate, Side, Submission
 from engine.core.domain.records import Observation, Record
 from engine.core.domain.risk import TradingState
 from engine.core.domain.signal import Prediction
-from engine.core.domain.venue import Account, Sighting, Traits
+from engine.core.domain.venue import Account, Depth, Sighting, Traits
 
 
 class Clock(Protocol):
@@ -82,6 +82,9 @@ class Venue(Protocol):
 
     async def price(self, instrument: str, side: Side) -> Decimal:
         """What an order of that side would now trade at: the ask to buy, the bid to sell."""
+
+    async def depth(self, instrument: str, side: Side, *, deep: bool = False) -> Depth | None:
+        """What is offered to an order of that side; `deep` asks for more of it. None where no such thing is told."""
 
 
 class Predictor(Protocol):
@@ -220,8 +223,14 @@ class StateStore(Protocol):
     def locks(self) -> tuple[LockRow, ...]:
         """What is or was locked, as it stands now. Read immediately before every order that adds risk."""
 
-    def set_lock(self, name: str, locked: bool, by: str, reason: str, at: datetime) -> LockRow:
-        """Lock or unlock a part of the desk, durably, from any process."""
+    def set_lock(
+        self, name: str, locked: bool, by: str, reason: str, at: datetime, after: int | None = None
+    ) -> LockRow:
+        """Lock or unlock a part of the desk, durably, from any process.
+
+        `after` is the version that whoever unlocks has seen, 0 where there was no row: Refused when it is no longer
+        the newest, for a lock that came in between must not be lifted by somebody who did not know of it.
+        """
 
 
 class Desk(Protocol):

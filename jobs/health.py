@@ -55,6 +55,7 @@ def _page(asked: bytes, status: Callable[[], dict[str, Any]], lag_s: Callable[[]
             "heartbeat_age_s": shown.get("heartbeat_age_s"),
             "watchdog": shown.get("watchdog", ""),
             "crashes": shown.get("crashes", 0),
+            "chats": shown.get("chats", {}),
             "pid": os.getpid(),
         }
     )

@@ -30,6 +30,7 @@ from engine.venues.ccxt.rest import Rest
 from engine.venues.ccxt.rules import RuleBook
 from jobs.anchoring import Anchoring, anchors_of
 from jobs.bootstrap import Engine, open_engine
+from jobs.chats import chats_of
 from jobs.clocks import WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
@@ -113,22 +114,27 @@ async def run_live(
                 await engine.keeper.begin(market.admit)
                 if UNREAD in engine.writer.state.risk.holds:
                     say(f"nothing new is opened: {engine.writer.state.risk.holds[UNREAD]}")
-            talk = bot_over(
-                engine.desk,
-                engine.journal,
-                market.settings,
-                clock,
-                remember(engine),
-                None if chat else LogChat(),
-            )
-            await engine.keeper.adopt_halt()
-            say(f"the desk is up: {engine.desk.status()['state']}, orders go to {_where(market)}")
-            port = settings.monitoring.health_port
-            heart.up(engine.keeper.pulse.stuck)
-            async with serve(
-                port, lambda: engine.desk.status() | watched(home.root), lambda: engine.keeper.worst_lag_s
-            ):
-                await run_engine(engine, talk, held)
+            async with chats_of(home, market.settings, engine.desk) as beside:
+                talk = bot_over(
+                    engine.desk,
+                    engine.journal,
+                    market.settings,
+                    clock,
+                    remember(engine),
+                    None if chat else LogChat(),
+                    beside=beside.chats,
+                    asks=beside.asks,
+                )
+                await engine.keeper.adopt_halt()
+                say(f"the desk is up: {engine.desk.status()['state']}, orders go to {_where(market)}")
+                port = settings.monitoring.health_port
+                heart.up(engine.keeper.pulse.stuck)
+                async with serve(
+                    port,
+                    lambda: engine.desk.status() | watched(home.root) | {"chats": beside.figures()},
+                    lambda: engine.keeper.worst_lag_s,
+                ):
+                    await run_engine(engine, talk, held)
             await anchoring.stop()
             return done(engine, reporters[0])
         finally:

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from bot.app import Bot
+from bot.chat.log import LogChat
 from configs.schema.desk import TIMEFRAME_MS
 from configs.schema.settings import Settings
 from engine.core.domain.ids import from_epoch_ms
 from engine.core.domain.records import CycleRecord, Record
 from engine.data.replay import ReplayFeed
+from engine.ports import Clock
 from engine.store.lease import Sole, SqlLease, lease
 from engine.store.lock import hold
 from jobs.anchoring import Anchoring, anchors_of
 from jobs.bootstrap import Engine, open_engine
+from jobs.chats import Chats, chats_of
 from jobs.clocks import ReplayClock, WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
@@ -132,9 +135,10 @@ async def run_replay(
     anchoring = Anchoring(anchors, engine, settings.store.anchor_every_s)
     try:
         await reporters[0].catch_up()
-        talk = bot_over(engine.desk, engine.journal, settings, clock, remember(engine)) if chat else None
-        heart.up()
-        await _run(engine, pace, talk, held)
+        async with chats_of(home, settings, engine.desk) as beside:
+            talk = _talk(engine, settings, clock, beside, chat=chat)
+            heart.up()
+            await _run(engine, pace, talk, held)
         if not engine.loop.stopping:  # a day that a signal cut short is reported when it is over
             await reporters[0].finish()
         await anchoring.stop()
@@ -144,6 +148,22 @@ async def run_replay(
         anchoring.abandon()
         pace.stop()
         engine.close()
+
+
+def _talk(engine: Engine, settings: Settings, clock: Clock, beside: Chats, *, chat: bool) -> Bot | None:
+    """The console, where somebody sits at it, and the chats of the profile."""
+    if not chat and not beside.chats:
+        return None
+    return bot_over(
+        engine.desk,
+        engine.journal,
+        settings,
+        clock,
+        remember(engine),
+        None if chat else LogChat(),
+        beside=beside.chats,
+        asks=beside.asks,
+    )
 
 
 def remember(engine: Engine) -> Callable[[Record], Awaitable[object]]:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import sys
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import typer
 
 from bot.chat.telegram_setup import FirstTalk, Met
 from bot.people import Who
-from configs.load import convert, find, read, text_of
+from configs.load import convert, find, load, read, text_of
 from configs.secrets import TELEGRAM
 from engine.core.domain.errors import BadInput
 from jobs.output import say, show
@@ -35,7 +36,7 @@ def main(root: Path, profile: str, name: str, *, as_json: bool) -> None:
     """Ask, check, write the two files, and say the first words. Nothing is written before all of it is known."""
     base = find(profile)
     values, lines = read(base)
-    settings = convert(values, lines, base)
+    settings = load(profile, os.environ)
     made = Written(root / PROFILE, root / KEYS)
     convert(
         values | {"chat": _chat({}, name, NOBODY, made.keys)}, lines, base
@@ -44,14 +45,15 @@ def main(root: Path, profile: str, name: str, *, as_json: bool) -> None:
         if path.exists():
             raise BadInput(f"{path} is there already: remove it, or name another --home")
     token = _token()
-    met, bot = asyncio.run(_meet(token, settings.chat.telegram.url))
+    url = settings.chat.telegram.url
+    met, bot = asyncio.run(_meet(token, url))
     values["chat"] = _chat(values.get("chat", {}), name, met, made.keys)
     convert(values, {}, made.profile)
     root.mkdir(parents=True, exist_ok=True)
     _write(made.keys, f"{TELEGRAM}={token}\n", 0o600)
     header = f"# The profile {base.stem}, talked to by {name} at Telegram. Made by `whydesk setup`.\n"
     _write(made.profile, header + text_of(values), 0o644)
-    asyncio.run(FirstTalk(token, settings.chat.telegram.url).say(met.chat, HELLO.format(name=name)))
+    asyncio.run(_hello(token, url, met.chat, HELLO.format(name=name)))
     result = {"bot": bot, "owner": name, "telegram": met.who.number} | _paths(made)
     show(as_json, result, _next(result, root))
 
@@ -67,13 +69,18 @@ def _token() -> str:
 
 
 async def _meet(token: str, url: str) -> tuple[Met, str]:
-    talk = FirstTalk(token, url)
-    bot = await talk.name()
-    number = f"{secrets.randbelow(9000) + 1000}"
-    say(f"The bot is @{bot}. Open https://t.me/{bot}, press Start, and write this number to it: {number}")
-    met = await talk.wait_for(number, WITHIN_S)
+    async with aclosing(FirstTalk(token, url)) as talk:
+        bot = await talk.name()
+        number = f"{secrets.randbelow(9000) + 1000}"
+        say(f"The bot is @{bot}. Open https://t.me/{bot}, press Start, and write this number to it: {number}")
+        met = await talk.wait_for(number, WITHIN_S)
     say(f"{met.who.shown} ({met.who.number}) wrote it.")
     return met, bot
+
+
+async def _hello(token: str, url: str, chat: int, text: str) -> None:
+    async with aclosing(FirstTalk(token, url)) as talk:
+        await talk.say(chat, text)
 
 
 def _chat(before: dict[str, Any], name: str, met: Met, keys: Path) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any
 from configs.schema.settings import Settings
 from engine.core.domain.commands import Command, CommandKind, Outcome
 from engine.core.domain.events import Recorded
-from engine.core.risk.killswitch import lockable, next_state
+from engine.core.risk.killswitch import lockable, next_state, overtaken
 from engine.live.recover import rebuild
-from engine.live.status import positions, risk_panel, status_with_halt
+from engine.live.status import locks_now, positions, risk_panel, status_with_halt
 from engine.ports import Clock, Journal, StateStore
 from engine.store.inbox import SqlInbox
 
@@ -68,7 +68,15 @@ class StoredDesk:
                 False, f"{command.name[:40]!r} cannot be locked: expected one of {', '.join(names)}"
             )
         locks = command.kind is CommandKind.LOCK
-        row = self._store.set_lock(command.name, locks, command.by, command.reason, self._clock.now())
+        after = None
+        if not locks:
+            rows = {row.name: row for row in self._store.locks()}
+            after = rows[command.name].version if command.name in rows else 0
+            risk = rebuild(self._journal, self._settings).state.risk
+            lock = locks_now(risk, rows.values()).get(command.name)
+            if why := overtaken(command.name, command.at, lock.since if lock else None):
+                return Outcome(False, why)
+        row = self._store.set_lock(command.name, locks, command.by, command.reason, self._clock.now(), after)
         return Outcome(True, f"{row.name} is {'locked' if locks else 'unlocked'}", f"lock-{row.version}")
 
     def _switch(self, command: Command) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from bot.commands.risk import panel_lines
 from configs.schema.settings import Settings
 from engine.core.domain.commands import CommandKind
-from engine.core.domain.errors import BadInput, StoreFailed
+from engine.core.domain.errors import BadInput, BadSettings, StoreFailed
 from engine.core.domain.risk import TradingState
 from engine.core.risk.killswitch import lockable, next_state
 from engine.live.status import risk_panel, status_with_halt
@@ -55,7 +55,7 @@ def switch(
     home, at = Home(root), WallClock().now()
     known = _recorded(home, settings)
     if known:
-        settings = _of_newest_run(home, settings, kind)
+        settings, _ = _of_newest_run(home, settings, CommandKind(kind))
     elif kind != CommandKind.KILL:
         raise BadInput(f"{root}: nothing was recorded here yet, so there is nothing to {kind}")
     store = halts(home, settings)
@@ -74,30 +74,43 @@ def switch(
     value = {"state": row.state.value, "since": row.since.isoformat(), "by": row.by, "reason": row.reason}
     said = [f"the desk is {row.state}{HINT[row.state]}"]
     if not known:
-        said.append(f"nothing was ever recorded in {root}: is it the home of your desk?")
+        said.append(NO_HOME.format(root))
     if not quiet:
         show(as_json, value, said)
 
 
 def lock(root: Path, settings: Settings, name: str, reason: str, *, locks: bool, as_json: bool) -> None:
-    """Change the row of a lock. A running engine reads it before every order that adds risk."""
+    """Change the row of a lock. A running engine reads it before every order that adds risk.
+
+    To lock, the journal need not be readable, nor be there: the row is in a table of its own.
+    """
     home, at = Home(root), WallClock().now()
-    if not _recorded(home, settings):
-        raise BadInput(f"{root}: nothing was recorded here yet, so there is nothing to lock")
-    with opened(home, settings) as desk:
-        settings = desk.settings
+    said = []
+    if _recorded(home, settings):
+        kind = CommandKind.LOCK if locks else CommandKind.UNLOCK
+        settings, why = _of_newest_run(home, settings, kind)
+        said += (
+            [f"what the desk ran with cannot be read, so this is by the profile given: {why}"] if why else []
+        )
+    elif locks:
+        said.append(NO_HOME.format(root))
+    else:
+        raise BadInput(f"{root}: nothing was recorded here yet, so there is nothing to unlock")
     names = lockable(settings)
     match = next((each for each in names if each.casefold() == name.casefold()), None)
     if match is None:
-        raise BadInput(f"{name!r} cannot be locked: expected one of {', '.join(names)}")
+        raise BadInput("; ".join([f"{name!r} cannot be locked: expected one of {', '.join(names)}", *said]))
     store = halts(home, settings)
     try:
-        row = store.set_lock(match, locks, "console", reason, at)
+        after = None if locks else next((row.version for row in store.locks() if row.name == match), 0)
+        row = store.set_lock(match, locks, "console", reason, at, after)
+    except StoreFailed as error:
+        raise StoreFailed(f"{error}; `whydesk kill` needs no database" if locks else str(error)) from error
     finally:
         store.close()
     state = "locked" if row.locked else "unlocked"
     value = {"name": row.name, "locked": row.locked, "since": row.since.isoformat(), "reason": reason}
-    show(as_json, value, [f"{row.name} is {state}"])
+    show(as_json, value, [f"{row.name} is {state}", *said])
 
 
 def risk(root: Path, settings: Settings, *, as_json: bool) -> None:
@@ -114,17 +127,21 @@ def risk(root: Path, settings: Settings, *, as_json: bool) -> None:
     show(as_json, shown, panel_lines(shown))
 
 
-def _of_newest_run(home: Home, settings: Settings, kind: str) -> Settings:
-    """They name the desk whose row it is. A kill goes on without them: a damaged store must not stand in its way."""
+def _of_newest_run(home: Home, settings: Settings, kind: CommandKind) -> tuple[Settings, str]:
+    """They name the desk whose row it is. What only holds the desk back goes on without them, and says why.
+
+    Neither a damaged store nor settings that this code does not know any more may stand in its way.
+    """
     try:
         with opened(home, settings) as desk:
-            return desk.settings
-    except StoreFailed:
-        if kind != CommandKind.KILL:
+            return desk.settings, ""
+    except (StoreFailed, BadSettings) as error:
+        if kind not in (CommandKind.KILL, CommandKind.LOCK):
             raise
-        return settings
+        return settings, str(error)
 
 
+NO_HOME = "nothing was ever recorded in {}: is it the home of your desk?"
 HINT = {
     TradingState.HALTED: ": no order that adds risk leaves it; `whydesk resume` twice to trade again",
     TradingState.REDUCING: ": positions may be closed, none opened; `whydesk resume` again to trade",

@@ -68,7 +68,7 @@ class DiscordChat:
         self._settings = settings
         self._mail = mail
         self._now = now
-        self._posted = posted or _nobody_waits
+        self.posted = posted or _nobody_waits
         self._connect = connect or _start
         self._pause = pause
         self._why = "not connected yet"
@@ -109,21 +109,22 @@ class DiscordChat:
     async def answer(self, message: Message, said: Said) -> None:
         """Say it where the message was written, as soon as the outbox comes to it: people wait for answers."""
         told = Outgoing(said, Lane.URGENT, message)
-        post = self._post(message.place, told)
+        posts = (self._post(message.place, told),) if said.text or said.picture else ()
         try:
-            await self._in_turn(self._mail.answered, self.source, message.key, (post,))
+            await self._in_turn(self._mail.answered, self.source, message.key, posts)
         except StoreFailed as error:
             log.warning("the answer to %s goes out without a record: %s", message.key, error)
-            await self.sender.send(post.place, (post.body,))
+            for post in posts:
+                await self.sender.send(post.place, (post.body,))
         else:
-            self._posted()
+            self.posted()
 
     async def tell(self, said: Said, lane: Lane) -> None:
         """Say it in the channel for alerts; nothing where there is none."""
         if self._settings.channel:
             place = Place(SURFACE, self._settings.channel)
             await self._in_turn(self._mail.post, (self._post(place, Outgoing(said, lane)),))
-            self._posted()
+            self.posted()
 
     def _post(self, place: Place, told: Outgoing) -> Post:
         group = f"{UPDATE}{told.said.update}" if told.said.update else told.said.thread

@@ -21,7 +21,7 @@ from bot.chat.port import How, Lane, Message, Place, Said
 from bot.chat.telegram_read import SOURCE, WANTED, Myself, heard, moved, name_of
 from bot.chat.telegram_send import TelegramSender, packed, seconds
 from bot.chat.telegram_wire import UNREADABLE, line
-from bot.outbox import Moved, Refused, TooFast, Unreachable
+from bot.outbox import UPDATE, Moved, Refused, TooFast, Unreachable
 from configs.schema.chat import TelegramSettings
 from engine.core.domain.errors import StoreFailed
 from engine.ports import Letter, Mail, Post
@@ -87,6 +87,8 @@ class TelegramChat:
         self._has_moved = has_moved
         self._patience = patience
         self.sender = TelegramSender(self._line, self._move)
+        self.posted: Callable[[], None] = lambda: None
+        """Called when something new waits to be sent: whoever sends it sets this."""
         self.trouble = ""
         """Why nothing is received now; empty while all is well."""
         self._me: Myself | None = None
@@ -114,25 +116,33 @@ class TelegramChat:
     async def answer(self, message: Message, said: Said) -> None:
         """In one transaction: the message is answered, and the answer on its way."""
         to = 0 if message.private or message.how is How.PRESSED else int(message.key.rpartition(".")[2])
-        post = self._post(message.place, said, Lane.URGENT, to)
-        try:
-            await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [post])
-        except StoreFailed as error:
+        posts = [self._post(message.place, said, Lane.URGENT, to)] if said.text or said.picture else []
+        if message.key in self._unkept:
             self._settled.append(message.key)
-            await self._send_now([post], error)
+            await self._send(posts)
+            return
+        try:
+            await asyncio.to_thread(self._mail.answered, SOURCE, message.key, posts)
+        except StoreFailed as error:
+            await self._send_now(posts, error)
+        self.posted()
 
     async def tell(self, said: Said, lane: Lane) -> None:
         """Put it on its way to each chat of the settings."""
-        posts = [self._post(place, said, lane) for place in self._places]
+        await self._send([self._post(place, said, lane) for place in self._places])
+
+    async def _send(self, posts: Sequence[Post]) -> None:
         try:
             if posts:
                 await asyncio.to_thread(self._mail.post, posts)
         except StoreFailed as error:
             await self._send_now(posts, error)
+        self.posted()
 
     def _post(self, place: Place, said: Said, lane: Lane, to: int = 0) -> Post:
         where = name_of(self.sender.now_at(place))
-        return Post(SOURCE, where, lane, self._now(), packed(said, to), said.update or said.thread)
+        group = f"{UPDATE}{said.update}" if said.update else said.thread
+        return Post(SOURCE, where, lane, self._now(), packed(said, to), group)
 
     async def _send_now(self, posts: Sequence[Post], why: StoreFailed) -> None:
         """A full disk must not keep anybody from hearing of it: one try, past the outbox."""

@@ -16,7 +16,7 @@ from bot.chat.port import Button, Place, Said
 from bot.chat.telegram_read import name_of, place_of
 from bot.chat.telegram_text import Parts, notice, parts, plain, rendered, whole
 from bot.chat.telegram_wire import UNREADABLE, Line
-from bot.outbox import Moved, Refused, TooFast, Unreachable
+from bot.outbox import Moved, Refused, Room, TooFast, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ _NOT_THE_TEXT = (
     "peer_id_invalid", "not enough rights", "have no rights", "write_forbidden", *_NO_TOPIC,
 )  # fmt: skip
 """Refusals, in Telegram's words, that no other text would change."""
+PRIVATE, GROUP = Room(burst=10.0, per_s=1.0), Room(burst=8.0, per_s=0.2)
+"""What a chat takes: one message a second with some to spare, and twenty a minute, which nothing here exceeds."""
 _HALF_SAID = 100
 """Messages of which some parts are there and some are not, that are kept in mind."""
 
@@ -71,6 +73,18 @@ class TelegramSender:
         self._secret = line.secret
         self._moved: dict[int, int] = {}
         self._there: OrderedDict[str, list[str]] = OrderedDict()
+
+    def room(self, place: str) -> Room:
+        """What the place takes. People have positive numbers."""
+        return PRIVATE if place_of(place).chat > 0 else GROUP
+
+    def noted(self, body: bytes, note: str) -> bytes:
+        """The body with a note in front of its text."""
+        try:
+            spoken = msgspec.json.decode(body, type=Spoken)
+        except msgspec.DecodeError:
+            return body
+        return packed(spoken.said._replace(text=f"{note} {spoken.said.text}"), spoken.to)
 
     def has_moved(self, old: int, new: int) -> None:
         """From now on, what goes to the old group goes to the new one."""

@@ -3,14 +3,13 @@
 import asyncio
 from typing import NamedTuple
 
-from telegram import Bot
 from telegram.error import Conflict, Forbidden, InvalidToken, NetworkError, TelegramError
-from telegram.request import HTTPXRequest
 
+from bot.chat.telegram_wire import line
 from bot.people import Who
 from engine.core.domain.errors import BadInput, Refused
 
-POLL_S, ANSWER_S = 20, 10.0
+POLL_S = 20
 
 
 class Met(NamedTuple):
@@ -24,12 +23,12 @@ class FirstTalk:
     """One bot, before the desk knows it. `url` is where its API is. Every failure is a line without the token."""
 
     def __init__(self, token: str, url: str) -> None:
-        self._bot = Bot(
-            token,
-            base_url=f"{url.rstrip('/')}/bot",
-            request=HTTPXRequest(read_timeout=ANSWER_S, connect_timeout=ANSWER_S),
-            get_updates_request=HTTPXRequest(read_timeout=POLL_S + ANSWER_S, connect_timeout=ANSWER_S),
-        )
+        self._line = line(token, url)
+        self._bot = self._line.bot
+
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+        await self._line.close()
 
     async def name(self) -> str:
         """What the bot is called. BadInput when Telegram does not know the token."""

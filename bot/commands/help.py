@@ -4,6 +4,14 @@ from collections.abc import Iterator
 
 from bot.command import ChatCommand, Confirm, Context, Reply
 from bot.people import Role
+from bot.render import state_sentence
+
+
+async def _start(context: Context, arguments: str) -> Reply:
+    """Telegram sends this for whoever opens the chat, so it may do nothing."""
+    shown = context.desk.status()
+    on = "" if shown["state"] == "active" else " /resume lets it go on."
+    return Reply(f"{state_sentence(shown)}{on} /help lists what you may use.")
 
 
 async def _help(context: Context, arguments: str) -> Reply:
@@ -31,4 +39,7 @@ def _about(command: ChatCommand) -> Iterator[str]:
         yield f"For example: {', '.join(command.examples)}"
 
 
-COMMANDS = (ChatCommand("help", Role.VIEWER, "/help [command]", "What you may use, and how.", _help),)
+COMMANDS = (
+    ChatCommand("help", Role.VIEWER, "/help [command]", "What you may use, and how.", _help),
+    ChatCommand("start", Role.VIEWER, "/start", "The desk's state, and where to go from here.", _start),
+)

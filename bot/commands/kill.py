@@ -44,9 +44,11 @@ def _kill_card(context: Context, arguments: str) -> Card | Reply | None:
     return closing_all(context, Confirm.TAP)._replace(facts={})
 
 
-def _resume_card(context: Context, arguments: str) -> Card:
+def _resume_card(context: Context, arguments: str) -> Card | Reply:
     """What held it back, what is held, and which checks still say no."""
     shown, panel = context.desk.status(), context.desk.risk()
+    if shown["state"] == "active" and not shown["holds"]:
+        return Reply("The desk is active already: there is nothing to resume.")
     halted = shown["state"] == "halted"
     after = {"halted": "reducing", "reducing": "active"}.get(shown["state"], "active")
     lines = [f"Resume: from {shown['state']} to {after}. {state_sentence(shown)}"]
@@ -135,7 +137,6 @@ COMMANDS = (
         "/resume [reason]",
         "From halted to reducing; the second time to active.",
         _resume,
-        aliases=("start",),
         effect=Effect.MORE,
         stale_s=30,
         confirm=Confirm.TWO,

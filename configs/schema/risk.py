@@ -26,6 +26,10 @@ class RiskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All positions of one `desk.instruments.group` together."""
     max_trade_risk: Annotated[float, Meta(gt=0, le=0.5)] = 0.02
     max_participation: Annotated[float, Meta(gt=0, le=1)] = 0.01
+    max_depth_share: Annotated[float, Meta(gt=0, le=1)] = 0.25
+    """An entry's share of what is offered to it at the venue within `depth_band`, where the venue tells its book."""
+    depth_band: Annotated[float, Meta(gt=0, le=0.1)] = 0.005
+    """How far from the price, as a share of it, an offer still counts. A smaller one counts less, and is tighter."""
     max_price_jump: Annotated[float, Meta(gt=0, le=1)] = 0.1
     """Largest move from one close to the next after which a position may be opened."""
     max_price_shock: Annotated[float, Meta(gt=0, le=1)] = 0.1

@@ -15,14 +15,14 @@ from engine.core.domain.records import CommandRecord, CycleRecord, Identity, Inc
 from engine.core.domain.risk import Lock, RiskState, TradingState
 from engine.core.pipeline import close_by_command, decide_wish
 from engine.core.risk.breakers import incident_of
-from engine.core.risk.killswitch import lockable, next_state, switched, with_lock
+from engine.core.risk.killswitch import lockable, next_state, overtaken, switched, with_lock
 from engine.core.risk.limits import tightened
 from engine.core.risk.patterns import locks_against
 from engine.core.risk.system import RANK
 from engine.live.breaker import announce
 from engine.live.holds import ACCOUNT, CHANGE, FOR_A_PERSON
 from engine.live.orders import OrderManager
-from engine.live.status import risk_panel
+from engine.live.status import locks_now, risk_panel
 from engine.live.writer import Writer
 from engine.ports import Clock, HaltRow, Journal, LockRow, StateStore
 
@@ -232,14 +232,24 @@ class Control:
         return Outcome(True, _with_counts(record.text, cancelled, closing), record.id)
 
     async def _lock(self, command: Command) -> Outcome:
-        """The row first, as with a halt; then the record, and the end of what could still enter there."""
+        """The row first, as with a halt; then the record, and the end of what could still enter there.
+
+        An unlock is for the lock that whoever said it knew of: one that is newer stays.
+        """
         locks, name = command.kind is CommandKind.LOCK, command.name
         names = lockable(self._identity.settings)
         if name not in names:
             text = f"{name[:40]!r} cannot be locked: expected one of {', '.join(names)}"
             record = await self._record(command, False, text, None)
             return Outcome(False, text, record.id)
-        row = self._store.set_lock(name, locks, command.by, command.reason, self._clock.now())
+        after = None
+        if not locks:
+            rows = {row.name: row for row in self._store.locks()}
+            after = rows[name].version if name in rows else 0
+            lock = locks_now(self._writer.state.risk, rows.values()).get(name)
+            if why := overtaken(name, command.at, lock.since if lock else None):
+                return Outcome(False, why, (await self._record(command, False, why, None)).id)
+        row = self._store.set_lock(name, locks, command.by, command.reason, self._clock.now(), after)
         lock = Lock(row.since, row.by, row.reason) if locks else None
         changed = with_lock(self._writer.state.risk, name, lock)
         record = await self._record(command, True, _locked_text(command), changed)

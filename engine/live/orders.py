@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from configs.schema.risk import RiskSettings
 from configs.schema.settings import Settings
 from engine.core.accounting.settle import order_record, sighted
 from engine.core.domain.errors import StoreFailed, VenueDown
@@ -21,6 +22,7 @@ from engine.core.domain.venue import Sighting
 from engine.core.risk.limits import within
 from engine.core.risk.pace import LONGEST, too_fast
 from engine.core.risk.patterns import VENUE, locks_against
+from engine.live.depth import Offers
 from engine.live.writer import Writer
 from engine.ports import Clock, Journal, Lease, StateStore, Venue
 
@@ -37,6 +39,8 @@ ORDER_CHECK = "order check"
 LEFT = (OrderStatus.ACCEPTED, OrderStatus.UNKNOWN, OrderStatus.REFUSED)
 """What an order is said to be that was sent."""
 MOST = 5000
+TWICE = 2
+"""So often the price is asked for that an entry is held against."""
 NO_ANSWER = "no answer within {:g} s"
 
 
@@ -66,6 +70,7 @@ class OrderManager:
         self._left: deque[datetime] = deque(earlier, settings.risk.max_requests_per_day)
         self._ended: dict[str, datetime] = {}
         self._entered: deque[str] = deque(maxlen=REMEMBERED)
+        self._offers = Offers(venue, settings, clock)
 
     def check(self) -> None:
         """StoreFailed once the venue has been told something that the journal has not: only a start can look it up."""
@@ -81,7 +86,7 @@ class OrderManager:
 
         At a venue that holds no protection only the entry leaves here: what reduces is sent when it is due.
         """
-        records: list[OrderRecord] = []
+        records: list[Record] = []
         lost: Submission | None = None
         for request in requests:
             if request.reduce_only and lost is None and not self._venue.traits.holds_protection:
@@ -95,7 +100,8 @@ class OrderManager:
             records.append(self._record(request, answer))
             if not request.reduce_only and answer.status not in (OrderStatus.ACCEPTED, OrderStatus.UNKNOWN):
                 lost = lost or answer
-        await self._write(records)
+        news, self._offers.news = self._offers.news, []
+        await self._write([*news, *records])
         return "" if lost is None else lost.reason or f"its order was {lost.status}"
 
     async def send_due(self, request: OrderRequest, why: str) -> OrderStatus:
@@ -209,14 +215,14 @@ class OrderManager:
         return await self._asked(self._venue.submit(request))
 
     async def _off_the_mark(self, request: OrderRequest) -> str:
-        """Why an entry must not trade at the price that the venue shows now; empty when it may.
+        """Why an entry must not trade at what the venue shows and offers now; empty when it may.
 
         Every limit was measured at a close. A market order takes whatever price there is when it comes.
         """
         portfolio = self._writer.state.portfolio
         if request.reduce_only or self._venue.traits.holds_protection:
             return ""
-        price = await self._price(request) or await self._price(request)
+        price, offered = await asyncio.gather(self._price(request), self._offers.asked(request))
         if price is None:
             return "the venue does not tell a price to hold it against"
         mark, plan = portfolio.marks.get(request.instrument), portfolio.plans.get(request.decision)
@@ -231,14 +237,20 @@ class OrderManager:
         low, high = sorted((plan.stop, plan.target))
         if not low < price < high:
             return f"the price is {price:f}, not between its stop and its target ({low:f} to {high:f})"
-        return ""
+        return await self._offers.refusal(request, price, offered, self._limits)
 
     async def _price(self, request: OrderRequest) -> Decimal | None:
-        try:
-            async with asyncio.timeout(self._settings.venue.answer_s):
-                return await self._venue.price(request.instrument, request.side)
-        except (VenueDown, TimeoutError):
-            return None
+        """None when it is not told, not even when asked again."""
+        for _ in range(TWICE):
+            with contextlib.suppress(VenueDown, TimeoutError):
+                async with asyncio.timeout(self._settings.venue.answer_s):
+                    return await self._venue.price(request.instrument, request.side)
+        return None
+
+    @property
+    def _limits(self) -> RiskSettings:
+        """Those of the profile, and what was tightened since."""
+        return within(self._settings.risk, self._writer.state.risk.limits)
 
     async def _in_its_time(self, request: OrderRequest) -> str:
         """Wait for a place among the requests of this second; then why the price there is not the one it is for.
@@ -257,8 +269,7 @@ class OrderManager:
     def _too_fast(self) -> str:
         if not self._elsewhere:
             return ""
-        limits = within(self._settings.risk, self._writer.state.risk.limits)
-        return too_fast(self._left, self._clock.now(), limits)
+        return too_fast(self._left, self._clock.now(), self._limits)
 
     def _mismatch(self, request: OrderRequest) -> str:
         """Why the entry is none that was decided: each leaves once, exactly as its decision wrote it down."""

@@ -1,6 +1,6 @@
 """The desk in plain values, for display: prices and money as exact text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -54,7 +54,7 @@ def risk_panel(
     risk = state.risk
     if halt is not None and halt.version and halt.state is not risk.trading:
         risk = replace(risk, trading=halt.state, since=halt.since, by=halt.by, why=halt.reason)
-    risk = replace(risk, locks=_locks(risk, rows))
+    risk = replace(risk, locks=locks_now(risk, rows))
     locks = {name: _lock(lock.by, lock.why, lock.since) for name, lock in risk.locks.items()}
     return {
         "state": risk.trading.value,
@@ -75,10 +75,12 @@ def risk_panel(
     }
 
 
-def _locks(risk: RiskState, rows: Sequence[LockRow]) -> dict[str, Lock]:
-    """What the records say is locked, and what the rows say of it since."""
+def locks_now(risk: RiskState, rows: Iterable[LockRow]) -> dict[str, Lock]:
+    """What the records say is locked, and what the rows say of it since; a decision may have locked it after them."""
     locks = dict(risk.locks)
     for row in rows:
+        if row.name in locks and row.since < locks[row.name].since:
+            continue
         locks.pop(row.name, None)
         if row.locked:
             locks[row.name] = Lock(row.since, row.by, row.reason)
@@ -94,7 +96,7 @@ def status_with_halt(
 ) -> dict[str, Any]:
     """The same for a desk seen through its store: the halt row and the rows of locks are newer than any record."""
     shown = status(state, sequence, currency)
-    shown["locks"] = {name: lock.why for name, lock in _locks(state.risk, rows).items()}
+    shown["locks"] = {name: lock.why for name, lock in locks_now(state.risk, rows).items()}
     if row.version and row.state is not state.risk.trading:
         shown |= {
             "state": row.state.value,

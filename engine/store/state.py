@@ -89,6 +89,7 @@ class SqlStateStore:
         self._locks_sql = self._where.sql(
             'SELECT name, locked, since, "by", reason, version FROM locks WHERE desk = ? ORDER BY name'
         )
+        self._lock_sql = self._where.sql("SELECT version FROM locks WHERE desk = ? AND name = ?")
         if read_only:
             self._prepare()
             return
@@ -151,12 +152,21 @@ class SqlStateStore:
             for name, locked, since, by, reason, version in self._readers.rows(self._locks_sql, (self._desk,))
         )
 
-    def set_lock(self, name: str, locked: bool, by: str, reason: str, at: datetime) -> LockRow:
-        """Lock or unlock, durably, from any process. Nothing is unlocked over a journal that does not fit."""
+    def set_lock(
+        self, name: str, locked: bool, by: str, reason: str, at: datetime, after: int | None = None
+    ) -> LockRow:
+        """Lock or unlock, durably, from any process. Nothing is unlocked over a journal that does not fit.
+
+        Refused when the newest version is no longer `after`, the one that was looked at.
+        """
         if not locked and (reason_against := self._objection()):
             raise Refused(reason_against)
         since = _microseconds(at)
         with self._transaction(KILL_PATIENCE_MS if locked else BUSY_MS) as connection:
+            if after is not None:
+                seen = connection.execute(self._lock_sql, (self._desk, name)).fetchone()
+                if after != (seen[0] if seen else 0):
+                    raise Refused(f"the lock on {name} was changed meanwhile: look at it and say it again")
             row = connection.execute(
                 self._where.sql(
                     'INSERT INTO locks (desk, name, locked, since, "by", reason, version) VALUES (?, ?, ?, ?, ?, ?, 1)'

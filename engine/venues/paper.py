@@ -9,7 +9,7 @@ from engine.core.accounting.fold import DeskState
 from engine.core.domain.errors import VenueDown
 from engine.core.domain.market import Bar
 from engine.core.domain.order import OrderRequest, OrderStatus, OrderUpdate, Side, Submission
-from engine.core.domain.venue import Account, Sighting, Traits
+from engine.core.domain.venue import Account, Depth, Sighting, Traits
 from engine.core.execution.book import Book
 
 
@@ -81,6 +81,10 @@ class PaperVenue:
         if instrument not in self._closes:
             raise VenueDown(f"no bar of {instrument} has closed yet")
         return self._closes[instrument]
+
+    async def depth(self, instrument: str, side: Side, *, deep: bool = False) -> Depth | None:
+        """There is no book behind a bar: the share of its volume stands for that."""
+        return None
 
     async def updates(self, bars: Sequence[Bar]) -> Sequence[OrderUpdate]:
         """What these bars did to the open orders, after what cancels have done since the last ones."""

@@ -114,7 +114,7 @@ async def others(exchange: FakeExchange, clock: TurnedClock) -> AsyncIterator[Ca
 
 
 def test_the_venue_says_for_how_long_it_may_leave_us_in_the_dark(venue: CcxtVenue) -> None:
-    assert venue.traits == ("binance", False, 18.0, 3.0)
+    assert venue.traits == ("binance", False, 18.0, 3.0, True)
 
 
 async def test_a_market_order_is_accepted_and_told_with_every_trade(
@@ -243,6 +243,35 @@ async def test_where_stops_need_a_limit_it_lies_a_collar_beyond(
 async def test_prices_are_the_ask_to_buy_and_the_bid_to_sell(venue: CcxtVenue) -> None:
     assert await venue.price(BTC, Side.BUY) == Decimal("50000.01")
     assert await venue.price(BTC, Side.SELL) == Decimal("50000.00")
+
+
+async def test_what_is_offered_is_the_asks_to_a_buy_and_the_bids_to_a_sale_the_best_first(
+    venue: CcxtVenue, exchange: FakeExchange
+) -> None:
+    asks, bids = await venue.depth(BTC, Side.BUY), await venue.depth(BTC, Side.SELL)
+    deep = await venue.depth(BTC, Side.BUY, deep=True)
+
+    assert asks is not None and bids is not None and deep is not None
+    assert asks.levels[0] == (Decimal("50000.01"), Decimal(20))
+    assert [price for price, _ in bids.levels[:2]] == [Decimal("50000.00"), Decimal("49999.99")]
+    assert (len(asks.levels), len(deep.levels)) == (100, 1000)
+    assert not asks.whole and not deep.whole, "as many as were asked for: there may be more"
+    exchange.rewrites["depth"] = lambda book, q: book | {"asks": book["asks"][:99]}
+    short = await venue.depth(BTC, Side.BUY)
+    assert short is not None and short.whole
+
+
+async def test_a_book_is_paid_for_by_its_length(
+    others: Callable[..., CcxtVenue], exchange: FakeExchange
+) -> None:
+    venue = others()
+
+    await venue.depth(BTC, Side.BUY)
+    shallow = venue.rest.budget.used
+    await venue.depth(BTC, Side.BUY, deep=True)
+
+    assert (shallow, venue.rest.budget.used) == (5, 55)
+    assert [each["query"]["limit"] for each in exchange.requests("depth")] == ["100", "1000"]
 
 
 async def test_the_account_tells_strangers_orders_and_trades_too(
@@ -455,6 +484,7 @@ async def test_a5_not_one_request_leaves_while_the_venue_demands_silence(
         venue.lookup(order),
         venue.account(CLOSE),
         venue.price(BTC, Side.BUY),
+        venue.depth(BTC, Side.BUY),
         venue.server_time_offset(),
     ):
         with pytest.raises(VenueDown, match="demands silence"):
@@ -629,6 +659,7 @@ async def test_a15_whatever_cannot_be_read_is_an_outage(
     await asked("account", lambda: venue.account(CLOSE))
     await asked("openOrders", lambda: venue.account(CLOSE))
     await asked("ticker/bookTicker", lambda: venue.price(BTC, Side.BUY))
+    await asked("depth", lambda: venue.depth(BTC, Side.BUY))
     await asked("time", venue.server_time_offset)
     assert (await seen_by(venue, order)).status is OrderStatus.FILLED
 
@@ -994,6 +1025,7 @@ async def test_b8_every_wait_has_an_end_and_a_late_answer_does_no_harm(
         venue.lookup(order),
         venue.account(CLOSE),
         venue.price(BTC, Side.BUY),
+        venue.depth(BTC, Side.BUY),
         venue.server_time_offset(),
     ):
         with pytest.raises(VenueDown, match="no answer in time after the request had left"):

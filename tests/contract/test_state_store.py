@@ -1,3 +1,4 @@
+import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -161,6 +162,49 @@ def test_a_lock_is_seen_at_once_by_everyone_and_after_a_restart(
     assert reopened.locks() == (opened,)
     assert opened.version == 2
     reopened.close()
+
+
+def test_an_unlock_by_somebody_who_did_not_see_the_newest_lock_is_refused(
+    store: SqlStateStore, url: str, tmp_path: Path
+) -> None:
+    other = SqlStateStore(url, home=tmp_path)
+    seen = store.set_lock("venue", True, "me", "news", NOW).version
+    newer = other.set_lock("venue", True, "you", "worse news", NOW)
+
+    for after in (seen, 0, newer.version + 1):
+        with pytest.raises(
+            Refused, match="the lock on venue was changed meanwhile: look at it and say it again"
+        ):
+            store.set_lock("venue", False, "me", "over", NOW, after=after)
+    assert store.locks() == (newer,)
+    assert not store.set_lock("venue", False, "me", "over", NOW, after=newer.version).locked
+    assert store.set_lock("BTC/USDT", False, "me", "", NOW, after=0).version == 1, "there was none"
+    other.close()
+
+
+def test_of_locks_and_unlocks_at_once_no_unlock_lifts_a_lock_that_it_had_not_seen(
+    url: str, tmp_path: Path
+) -> None:
+    """Eight threads lock and unlock by what they have read; each version but the first follows the one it names."""
+    lifted: list[int] = []
+
+    def turns(number: int) -> None:
+        own = SqlStateStore(url, home=tmp_path)
+        for turn in range(10):
+            version = next((row.version for row in own.locks()), 0)
+            if (number + turn) % 2:
+                own.set_lock("venue", True, f"{number}", "", NOW)
+                continue
+            with contextlib.suppress(Refused):
+                row = own.set_lock("venue", False, f"{number}", "", NOW, after=version)
+                lifted.append(row.version - version)
+        own.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(turns, range(8)))
+
+    assert lifted, "some were not too late"
+    assert set(lifted) == {1}
 
 
 def test_locks_of_other_names_and_other_desks_are_their_own(

@@ -195,6 +195,8 @@ async def test_it_tells_a_price_once_a_bar_has_closed_and_has_neither_account_no
     await venue.updates([next_bar(close="1240"), next_bar(2, close="1250")])
 
     assert {await venue.price(INSTRUMENT, side) for side in Side} == {Decimal(1250)}
+    assert [await venue.depth(INSTRUMENT, side) for side in Side] == [None, None]
+    assert not venue.traits.tells_depth
     assert await venue.account(CLOSE) == ({}, (), ())
     assert await venue.balances() == {}
     assert (await venue.clock_offset(), venue.unwell()) == (0, "")

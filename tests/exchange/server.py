@@ -32,6 +32,9 @@ WEIGHTS = {
     "klines": 2,
     "exchangeInfo": 20,
 }
+DEPTH_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (5000, 250))
+DEPTH_WORTH = 1_000_000
+"""Of each level of a book, in the quote currency."""
 SIGNED = ("order", "openOrders", "account", "myTrades", "account/apiRestrictions")
 LIMIT = 6000
 MOST_LOGGED = 200_000
@@ -57,7 +60,7 @@ class FakeExchange:
         self.clock = clock or RealClock()
         self.offset_ms = 0
         self.can_trade, self.can_withdraw, self.bound, self.key_works = True, False, True, True
-        self.tells_rights = True
+        self.tells_rights = self.tells_depth = True
         self.faults = Faults(seed)
         self.rewrites: dict[str, Rewrite] = {}
         self.log: list[dict[str, Any]] = []
@@ -229,7 +232,7 @@ class FakeExchange:
         now = self.now_ms()
         self.books.settle(now)
         try:
-            self._weigh(request.method, path, now)
+            self._weigh(request.method, path, q, now)
             if path in SIGNED:
                 self._check(request, path, text, q, now)
             payload = self._answer(request.method, path, q, now)
@@ -238,10 +241,13 @@ class FakeExchange:
         rewrite = self.rewrites.get(path) or self.rewrites.get(f"{request.method} {path}")
         return 200, rewrite(payload, q) if rewrite else payload
 
-    def _weigh(self, method: str, path: str, now: int) -> None:
+    def _weigh(self, method: str, path: str, q: dict[str, str], now: int) -> None:
         if now // 60_000 != self._minute:
             self._minute, self._weight = now // 60_000, 0
-        self._weight += WEIGHTS.get(f"{method} {path}", WEIGHTS.get(path, 1))
+        weight = WEIGHTS.get(f"{method} {path}", WEIGHTS.get(path, 1))
+        if path == "depth":
+            weight = next((cost for most, cost in DEPTH_WEIGHTS if _levels(q) <= most), weight)
+        self._weight += weight
         if self._weight > self._limit:
             self._ban((self._minute + 1) * 60_000)
             raise Refusal(-1003, "Too many requests.", 429)
@@ -296,6 +302,8 @@ class FakeExchange:
                     "askPrice": str(ask),
                     "askQty": "1",
                 }
+            case "GET depth" if self.tells_depth:
+                return self._depth(q, now)
             case "GET klines":
                 return self._klines(q, now)
             case "POST order":
@@ -328,6 +336,23 @@ class FakeExchange:
         if q.get("symbol") not in self.books.prices:
             raise Refusal(-1121, "Invalid symbol.")
         return self.books.prices[q["symbol"]]
+
+    def _depth(self, q: dict[str, str], now: int) -> dict[str, Any]:
+        """A thousand levels on each side of the price, a tick apart, each worth the same."""
+        prices, rules = self._prices(q), self.books.symbols[q["symbol"]]
+        price = prices.at(now)
+        units = max(DEPTH_WORTH / price // rules.step * rules.step, rules.step)
+        limit = min(_levels(q), 1000)
+
+        def side(best: Decimal, step: Decimal) -> list[list[str]]:
+            found = (best + step * place for place in range(limit))
+            return [[str(each), str(units)] for each in found if each > 0]
+
+        return {
+            "lastUpdateId": now,
+            "bids": side(price, -prices.tick),
+            "asks": side(price + prices.tick, prices.tick),
+        }
 
     def _klines(self, q: dict[str, str], now: int) -> list[list[Any]]:
         prices, step = self._prices(q), STEPS.get(q.get("interval", ""), 0)
@@ -384,7 +409,14 @@ class FakeExchange:
                 self.offset_ms = int(said.get("offset_ms", self.offset_ms))
                 self.clock.advance(said.get("advance_s", 0))
             case "rights":
-                for name in ("can_trade", "can_withdraw", "bound", "key_works", "tells_rights"):
+                for name in (
+                    "can_trade",
+                    "can_withdraw",
+                    "bound",
+                    "key_works",
+                    "tells_rights",
+                    "tells_depth",
+                ):
                     setattr(self, name, said.get(name, getattr(self, name)))
             case "vanish":
                 self.books.vanish(said["client_id"], now)
@@ -395,6 +427,14 @@ class FakeExchange:
             case _:
                 raise ValueError(f"no string is called {what}")
         return {"done": what}
+
+
+def _levels(q: dict[str, str]) -> int:
+    """How many levels of a book are asked for."""
+    asked = q.get("limit", "100")
+    if not asked.isdecimal() or not 1 <= int(asked) <= 5000:
+        raise Refusal(-1130, "Data sent for parameter 'limit' is not valid.")
+    return int(asked)
 
 
 def _dump(value: Any) -> str:

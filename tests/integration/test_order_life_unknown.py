@@ -306,7 +306,14 @@ async def test_a11_no_order_is_ever_replaced_in_one_request(desk: Life) -> None:
 
 @pytest.mark.parametrize("answer", ["html", "truncated", "doubled", "huge", "nested", "empty"])
 async def test_a15_nonsense_instead_of_an_answer_is_no_answer(desk: Life, answer: str) -> None:
-    for path in ("POST order", "GET order", "GET myTrades", "GET ticker/bookTicker", "DELETE order"):
+    for path in (
+        "POST order",
+        "GET order",
+        "GET myTrades",
+        "GET ticker/bookTicker",
+        "GET depth",
+        "DELETE order",
+    ):
         desk.exchange.fault(path, when="after", answer=answer, status=200)
     await desk.buy()
     await desk.tend_for(8)

@@ -199,14 +199,18 @@ class SimStore:
         self._life.passage_at_once("before reading the locks")
         return tuple(self._disk.locks.values())
 
-    def set_lock(self, name: str, locked: bool, by: str, reason: str, at: datetime) -> LockRow:
+    def set_lock(
+        self, name: str, locked: bool, by: str, reason: str, at: datetime, after: int | None = None
+    ) -> LockRow:
         """Durable when it returns."""
         life = self._life
         life.passage_at_once("before the row of a lock")
         if life.world.faults.during("disk full", life.world.now):
             raise StoreFailed("the disk is full")
-        version = self._disk.locks[name].version + 1 if name in self._disk.locks else 1
-        row = self._disk.locks[name] = LockRow(name, locked, at, by, reason, version)
+        version = self._disk.locks[name].version if name in self._disk.locks else 0
+        if after is not None and after != version:
+            raise Refused(f"the lock on {name} was changed meanwhile: look at it and say it again")
+        row = self._disk.locks[name] = LockRow(name, locked, at, by, reason, version + 1)
         life.passage_at_once("after the row of a lock")
         return row
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.core.domain.errors import VenueDown
 from engine.core.domain.market import Bar
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderUpdate, Side, Submission
-from engine.core.domain.venue import Account, OpenOrder, Sighting, Traits
+from engine.core.domain.venue import Account, Depth, OpenOrder, Sighting, Traits
 from tests.simulation.exchange import Placed, Trade
 from tests.simulation.loop import pause
 
@@ -138,6 +138,10 @@ class SimVenue:
         """A cent from the middle."""
         await self._reached("price")
         return self._world.price(instrument) + Decimal("0.01") * side.sign
+
+    async def depth(self, instrument: str, side: Side, *, deep: bool = False) -> Depth | None:
+        """It has no book: everything trades at the price."""
+        return None
 
     async def _reached(self, what: str) -> None:
         """A request that only asks: it may fail, or be slow."""

@@ -43,15 +43,19 @@ class ListMail:
         )
 
     def answered(self, source: str, key: str, posts: Sequence[Post]) -> None:
-        """Both at once."""
+        """Both at once; for a letter that is here and was not answered."""
         self._room()
-        self.done.add((source, key))
-        self.posts += posts
+        if (source, key) in self.letters.keys() - self.done:
+            self.done.add((source, key))
+            self.posts += posts
 
     def post(self, posts: Sequence[Post]) -> None:
         """Keep them."""
         self._room()
         self.posts += posts
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def _room(self) -> None:
         if self.full:

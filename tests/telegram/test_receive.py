@@ -1,7 +1,8 @@
 """What people write at Telegram is heard once, in order, whatever happens; what they did not say never is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -13,8 +14,16 @@ from bot.chat.telegram import OTHERS, Patience
 from bot.chat.telegram_read import Myself, heard
 from bot.people import Who
 from engine.ports import Letter
+from engine.store.mail import SqlMail
 from tests.telegram.mail import HASTE, Ear, ListMail, listening, soon
 from tests.telegram.server import BOT, CHANNEL, GROUP, ME, Answer, BotServer, Fault, person, room
+
+
+@pytest.fixture(params=[ListMail, SqlMail], ids=["in memory", "on a disk"])
+def mail(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ListMail | SqlMail]:
+    mail = SqlMail(tmp_path / "desk.db", "desk") if request.param is SqlMail else ListMail()
+    yield mail
+    mail.close()
 
 
 async def heard_before(ear: Ear, server: BotServer, word: str = "/last") -> list[str]:
@@ -113,10 +122,23 @@ async def test_what_is_answered_after_the_disk_had_room_again_is_answered_by_way
     assert server.sent == []
 
 
-async def test_what_was_heard_and_not_answered_before_a_crash_comes_again_and_what_was_does_not(
-    server: BotServer,
-) -> None:
+async def test_what_is_answered_before_it_could_be_kept_is_answered_once(server: BotServer) -> None:
     mail = ListMail()
+    async with listening(server, mail) as (chat, ear):
+        await server.until(lambda: server.polls)
+        mail.full = 1
+        update = server.write("/status")
+        await chat.answer(await ear.next(), Said("All is well."))
+        await server.until(lambda: server.confirmed >= update["update_id"])
+
+    assert len(mail.letters) == 1
+    assert mail.unanswered("telegram") == ()
+    assert len(mail.posts) == 1
+
+
+async def test_what_was_heard_and_not_answered_before_a_crash_comes_again_and_what_was_does_not(
+    server: BotServer, mail: ListMail | SqlMail
+) -> None:
     async with listening(server, mail) as (chat, ear):
         server.write("/status")
         server.write("/kill")
@@ -145,9 +167,10 @@ async def test_a_message_that_was_confirmed_but_never_taken_from_us_is_heard_bef
         assert (await ear.next()).text == "/kill"
 
 
-async def test_one_update_delivered_five_times_is_one_message(server: BotServer) -> None:
+async def test_one_update_delivered_five_times_is_one_message(
+    server: BotServer, mail: ListMail | SqlMail
+) -> None:
     """Bar R4: also over a restart, and under another number."""
-    mail = ListMail()
     told = server.message("/buy 1 BTC")
     async with listening(server, mail) as (_, ear):
         for _ in range(3):

@@ -326,6 +326,6 @@ async def test_an_alert_goes_to_every_chat_of_the_settings_in_its_lane_and_under
     assert [(post.place, post.lane, post.group) for post in mail.posts] == [
         (str(ME), Lane.NOTICE, "trade-1"),
         (str(GROUP), Lane.NOTICE, "trade-1"),
-        (str(ME), Lane.INFO, "progress"),
-        (str(GROUP), Lane.INFO, "progress"),
+        (str(ME), Lane.INFO, "=progress"),
+        (str(GROUP), Lane.INFO, "=progress"),
     ]

@@ -14,12 +14,24 @@ class Traits(NamedTuple):
     `absent_after_s`: a request of which the venue shows no trace that long after it was sent has never arrived.
     `retry_exit_after_s`: the same for orders that can sell only what the account holds, where that is all ours: a
     second one cannot do harm, for the venue has nothing left to sell.
+    `tells_depth`: it can be asked for its order book.
     """
 
     name: str = "paper"
     holds_protection: bool = True
     absent_after_s: float = 0.0
     retry_exit_after_s: float = 0.0
+    tells_depth: bool = False
+
+
+class Depth(NamedTuple):
+    """One side of a venue's order book: prices and quantities, the best price first.
+
+    `whole`: that is all of it. Otherwise there may be more behind the last level that was told.
+    """
+
+    levels: tuple[tuple[Decimal, Decimal], ...]
+    whole: bool = True
 
 
 class Sighting(NamedTuple):

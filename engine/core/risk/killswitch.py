@@ -48,6 +48,26 @@ def with_lock(risk: RiskState, name: str, lock: Lock | None) -> RiskState:
     return replace(risk, locks=kept | {name: lock} if lock else kept)
 
 
+def overtaken(name: str, said: datetime | None, since: datetime | None) -> str:
+    """Why an unlock that was `said` then is not about the lock of `since`; empty when it is, or nothing is locked.
+
+    One that was on its way for long, or comes again, must not lift a lock that is newer than it.
+
+    >>> noon, before = datetime(2026, 1, 1, 12), datetime(2026, 1, 1, 11, 59)
+    >>> overtaken("BTC/USDT", noon, noon), overtaken("BTC/USDT", None, noon), overtaken("BTC/USDT", noon, None)
+    ('', '', '')
+    >>> overtaken("BTC/USDT", before, noon)
+    'BTC/USDT stays locked: it was locked at 12:00:00, after that was said at 11:59:00; look at it and say it again'
+    """
+    if said is None or since is None or since <= said:
+        return ""
+    form = "%H:%M:%S" if since.date() == said.date() else "%Y-%m-%d %H:%M:%S"
+    return (
+        f"{name} stays locked: it was locked at {since:{form}}, after that was said at {said:{form}};"
+        " look at it and say it again"
+    )
+
+
 def switched(
     risk: RiskState, state: TradingState, by: str, why: str, at: datetime, equity: Decimal, flatten: bool
 ) -> RiskState:

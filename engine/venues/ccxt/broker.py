@@ -17,7 +17,7 @@ from engine.core.domain.errors import BadData, VenueDown
 from engine.core.domain.instrument import exact
 from engine.core.domain.market import Bar
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderUpdate, Side, Submission
-from engine.core.domain.venue import Account, OpenOrder, Sighting, Traits
+from engine.core.domain.venue import Account, Depth, OpenOrder, Sighting, Traits
 from engine.ports import Clock
 from engine.venues.ccxt import convert
 from engine.venues.ccxt.answer import Declined, NeverSent
@@ -27,6 +27,8 @@ from engine.venues.ccxt.rest import (
     ALL_OPEN_ORDERS,
     BOOK_TICKER,
     CANCEL_ORDER,
+    DEEP_DEPTH,
+    DEPTH,
     GET_ORDER,
     KEY_RIGHTS,
     MY_TRADES,
@@ -51,6 +53,9 @@ ONE_BY_ONE = 13
 TICKER_S = 60.0
 MOST_ASKED_RIGHTS = 3
 """A key's rights that could not be read so often in a row are unknown: not every venue tells them."""
+UNKNOWN_QUESTION = (404, 405, 501)
+UNSUPPORTED = -1020
+"""With these, a venue says that it has no such thing to ask for."""
 BPS = Decimal(10_000)
 
 
@@ -68,7 +73,7 @@ class CcxtVenue:
         self._clock = clock
         self._rest = Rest(venue, clock, keys, veto)
         self._rules = RuleBook(self._rest, clock, self._instruments)
-        self._traits = Traits(venue.kind, False, venue.absent_after_s, venue.retry_exit_s)
+        self._traits = Traits(venue.kind, False, venue.absent_after_s, venue.retry_exit_s, tells_depth=True)
         self._client_ids: dict[tuple[str, int], str] = {}
         self._fees: dict[str, Decimal] = {}
         self._omits_zeros = True
@@ -184,6 +189,21 @@ class CcxtVenue:
         """The ask to buy, the bid to sell; VenueDown for a book that is empty, crossed or absurd."""
         bid, ask = await self._quote(symbol_of(instrument))
         return ask if side is Side.BUY else bid
+
+    async def depth(self, instrument: str, side: Side, *, deep: bool = False) -> Depth | None:
+        """A hundred levels, or a thousand; None where the venue says that it does not know the question."""
+        call, levels = (DEEP_DEPTH, 1000) if deep else (DEPTH, 100)
+        symbol = symbol_of(instrument)
+        try:
+            told = await self._rest.ask(call, {"symbol": symbol, "limit": levels})
+            return convert.depth(told, symbol, side, levels)
+        except Declined as declined:
+            unsupported = declined.status == 400 and declined.code == UNSUPPORTED
+            if unsupported or declined.status in UNKNOWN_QUESTION:
+                return None
+            raise
+        except BadData as error:
+            raise VenueDown(str(error)) from None
 
     @property
     def rest(self) -> Rest:

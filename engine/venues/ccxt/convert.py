@@ -8,6 +8,7 @@ price than asked, and a stop rather a tick too early than too late. Only the col
 order is rounded the other way, for it must fill.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -21,7 +22,7 @@ from engine.core.domain.errors import BadData
 from engine.core.domain.ids import epoch_ms, from_epoch_ms
 from engine.core.domain.market import Bar
 from engine.core.domain.order import Fill, OrderRequest, OrderStatus, OrderType, Side
-from engine.core.domain.venue import OpenOrder, Sighting
+from engine.core.domain.venue import Depth, OpenOrder, Sighting
 
 Kind = TypeVar("Kind")
 
@@ -290,6 +291,36 @@ def quote(payload: Any, symbol: str) -> tuple[Decimal, Decimal]:
     if not 0 < bid <= ask <= bid * LARGEST_SPREAD:
         raise BadData(f"{symbol}: a bid of {bid} and an ask of {ask} are no market")
     return bid, ask
+
+
+class _Level(msgspec.Struct, frozen=True, array_like=True):
+    price: Amount
+    quantity: Amount
+
+
+class _Book(msgspec.Struct, frozen=True):
+    bids: Annotated[list[_Level], Meta(max_length=5000)]
+    asks: Annotated[list[_Level], Meta(max_length=5000)]
+
+
+def depth(payload: Any, symbol: str, side: Side, asked: int) -> Depth:
+    """The asks for a buy, the bids for a sell; BadData for a book that is empty, crossed, absurdly wide or in disorder.
+
+    One with fewer levels than the `asked` is whole. It names neither its symbol nor its time: whoever uses it holds it
+    against a price.
+    """
+    told = read(payload, _Book)
+    bids, asks = (
+        [(Decimal(row.price), Decimal(row.quantity)) for row in rows] for rows in (told.bids, told.asks)
+    )
+    if not bids or not asks:
+        raise BadData(f"{symbol}: a book of {len(bids)} bids and {len(asks)} asks is no market")
+    if not 0 < bids[0][0] < asks[0][0] <= bids[0][0] * LARGEST_SPREAD:
+        raise BadData(f"{symbol}: a book with a bid of {bids[0][0]} and an ask of {asks[0][0]} is no market")
+    levels = asks if side is Side.BUY else bids
+    if any(side.sign * (after[0] - before[0]) <= 0 for before, after in itertools.pairwise(levels)):
+        raise BadData(f"{symbol}: the prices of its book are in disorder")
+    return Depth(tuple(levels), whole=len(levels) < asked)
 
 
 class _Kline(msgspec.Struct, frozen=True, array_like=True):

@@ -49,6 +49,8 @@ ACCOUNT = Call("privateGetAccount", 20)
 KEY_RIGHTS = Call("sapiGetAccountApiRestrictions", 1)
 KLINES = Call("publicGetKlines", 2, signed=False)
 BOOK_TICKER = Call("publicGetTickerBookTicker", 2, signed=False)
+DEPTH = Call("publicGetDepth", 5, signed=False)
+DEEP_DEPTH = Call("publicGetDepth", 50, signed=False)
 EXCHANGE_INFO = Call("publicGetExchangeInfo", 20, signed=False)
 TIME = Call("publicGetTime", 1, signed=False)
 

@@ -150,6 +150,24 @@ async def test_help_lists_only_what_this_person_may_use() -> None:
     assert not (await say("/help nothing")).ok
 
 
+async def test_help_of_one_command_says_all_there_is_to_know_by_whichever_name() -> None:
+    assert (await say("/help stopbuy")).text == (
+        "/pause [reason]\nOpen nothing new; what is held may close. Needs the role trader.\n"
+        "Also: /stopentry, /stopbuy.\nFor example: /pause until the news is out"
+    )
+    assert "Confirmed by code (for all; a tap for one)." in (await say("/help /fx")).text
+    assert "Anybody may use it." in (await say("/help whoami")).text
+
+
+async def test_opening_a_chat_does_nothing_but_say_how_things_stand() -> None:
+    desk = FakeDesk(state="reducing")
+
+    assert (await say("/start", VIEWER, desk)).text == (
+        "The desk is reducing. /resume lets it go on. /help lists what you may use."
+    )
+    assert desk.commands == []
+
+
 @pytest.mark.parametrize("text", ["/Kill", "/KILL", "/ｋｉｌｌ", "/kіll", "/ki\u200bll", "／kill", "/kilI"])
 async def test_a_capital_or_a_look_alike_is_another_name(text: str) -> None:
     desk = FakeDesk()
@@ -234,6 +252,11 @@ async def test_whatever_is_typed_gets_a_reply_and_a_viewer_changes_nothing(text:
         ("/kill", "kill"),
         ("  /kill flatten now", "kill"),
         ("/kill\nnow", "kill"),
+        ("/panic now", "kill"),
+        ("/stopbuy", "pause"),
+        ("/stopentry", "pause"),
+        ("/start", "start"),
+        ("/Panic", ""),
         ("/Kill", ""),
         ("/killed", ""),
         ("kill", ""),

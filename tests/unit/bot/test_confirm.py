@@ -33,6 +33,7 @@ async def test_what_trades_says_exactly_what_will_happen_and_waits_for_a_yes() -
         "close", "SP500", Decimal("2.5"), "tom",
     )  # fmt: skip
     assert reply.ok and reply.update == card.update
+    assert reply.text == "/sell SP500 2.5 of tom:\nClose done. [cmd-1]"
 
 
 async def test_a_no_does_nothing_and_ends_it() -> None:
@@ -40,7 +41,7 @@ async def test_a_no_does_nothing_and_ends_it() -> None:
     card = await talk.say("tom", "/buy SP500 500 USD")
 
     assert "Buy SP500 for 500.00 USD (about 0.39968026), with a stop" in card.text
-    assert (await talk.press("tom", button(card, "No"))).text == "Nothing was done."
+    assert (await talk.press("tom", button(card, "No"))).text == "/buy SP500 500 USD of tom: tom said no."
     again = await talk.press("tom", button(card, "Yes"))
 
     assert again.text == "That was already answered by tom at 21:00:00 UTC: no."
@@ -247,6 +248,7 @@ async def test_after_a_kill_another_admin_must_agree_and_everybody_who_listens_i
     assert talk.done == ["kill", "resume"]
     assert talk.desk.commands[-1].by == "ada, approved by abe"
     assert reply.ok
+    assert reply.text.startswith("/resume all is well of ada, approved by abe:\nResume done. [cmd-2]")
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,8 @@ async def test_who_asked_may_take_it_back_and_a_second_person_may_refuse() -> No
     for name in ("ada", "abe"):
         talk = Talk()
         card = await halted(talk)
-        assert (await talk.press(name, button(card, "No"))).text == "Nothing was done."
+        said_no = await talk.press(name, button(card, "No"))
+        assert said_no.text == f"/resume all is well of ada: {name} said no."
         assert f"already answered by {name}" in (await talk.press("ola", button(card, "Yes"))).text
         assert talk.done == ["kill"]
 
@@ -311,7 +314,7 @@ async def test_approving_by_typing_is_the_same_and_the_first_answer_wins_on_any_
     assert (await talk.say("ada", "/approve")).ok
     assert talk.done == ["kill", "resume", "resume"]
     third = await talk.say("tom", "/sell SP500")
-    assert (await talk.say("tom", "/deny")).text == "Nothing was done."
+    assert (await talk.say("tom", "/deny")).text == "/sell SP500 of tom: tom said no."
     assert "already answered" in (await talk.press("tom", button(third, "Yes"))).text
 
 
@@ -389,6 +392,15 @@ async def test_a_limit_that_was_changed_after_the_card_is_not_raised_from_it() -
     reply = await talk.press("abe", button(card, "Yes"))
 
     assert "risk.max_gross was 0.1 and is now 0.01" in reply.text
+    assert talk.done == []
+
+
+async def test_what_trades_already_needs_no_resume() -> None:
+    talk = Talk()
+
+    reply = await talk.say("ada", "/resume")
+
+    assert (reply.text, reply.buttons) == ("The desk is active already: there is nothing to resume.", ())
     assert talk.done == []
 
 

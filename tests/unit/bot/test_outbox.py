@@ -286,7 +286,7 @@ async def test_what_is_refused_is_a_dead_letter_and_takes_no_other_with_it(
     assert [(parcel.body, why) for parcel, why in mail.dead_letters()] == [(b"broken", "it is not text")]
     assert all(text in platform.text for text in [*(f"info {n}" for n in range(MANY)), "last"])
     assert PERHAPS not in platform.text
-    assert outbox.figures()[:3] == ((0, 0, 0), None, 1)
+    assert outbox.figures[:3] == ((0, 0, 0), None, 1)
 
 
 async def test_a_place_that_moved_is_told_where_it_is_now(

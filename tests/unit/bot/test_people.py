@@ -139,7 +139,7 @@ async def test_owners_give_and_take_roles_and_it_holds_from_the_next_message_on(
     card = await talk.say("ola", "/roles grant vera trader")
     assert "From now on vera is trader. Before: viewer." in card.text
     assert not (await talk.say("vera", "/pause")).ok
-    assert (await talk.say("ola", digits(card))).text == "Vera is trader."
+    assert (await talk.say("ola", digits(card))).text == "/roles grant vera trader of ola:\nVera is trader."
     assert (await talk.say("vera", "/pause")).ok
     assert (await talk.say("ola", "/roles revoke vera")).text == "Vera has no role from the next message on."
     assert "nobody here" in (await talk.say("vera", "/status")).text
@@ -282,6 +282,13 @@ async def test_a_question_is_never_too_old_and_a_clock_that_is_ahead_is_ours() -
     assert talk.desk.commands[0].at == talk.now
 
 
+async def test_what_is_typed_at_the_terminal_may_wait_for_its_turn() -> None:
+    talk = Talk(state="reducing")
+
+    assert (await talk.say("console", "/resume", surface="console", age_s=999)).ok
+    assert talk.desk.commands[0].at == talk.now
+
+
 def test_a_pace_remembers_no_more_keys_than_it_may() -> None:
     pace = Pace(2, timedelta(minutes=1))
 
@@ -304,7 +311,8 @@ async def test_an_account_changes_hands_only_after_its_owner_was_revoked_and_nev
 
     async def done(text: str) -> str:
         reply = await talk.say("ola", text)
-        return (await talk.say("ola", digits(reply))).text if "Type " in reply.text else reply.text
+        said = await talk.say("ola", digits(reply)) if "Type " in reply.text else reply
+        return said.text.rpartition("\n")[2]
 
     await done("/roles grant 99 trader bob")
     assert (

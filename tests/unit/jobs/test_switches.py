@@ -2,15 +2,19 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.core.domain.commands import Command, CommandKind, Outcome
-from engine.core.domain.errors import BadInput, StoreFailed
+from engine.core.domain.errors import BadInput, BadSettings, StoreFailed
 from engine.core.domain.risk import RiskState, TradingState
 from engine.store.inbox import SqlInbox
 from engine.store.journal import SqlJournal
@@ -256,12 +260,77 @@ def test_a_lock_needs_no_engine_and_is_told_by_its_own_name(
 
 
 def test_what_cannot_be_locked_is_bad_input(home: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="'DOGE' cannot be locked: expected one of venue, manual, SP500"):
+    with pytest.raises(BadInput, match=r"'DOGE' cannot be locked: expected one of venue, manual, SP500"):
         lock(home, SETTINGS, "DOGE", "", locks=True, as_json=True)
-    with pytest.raises(BadInput, match="nothing was recorded here yet, so there is nothing to lock"):
-        lock(tmp_path / "new", SETTINGS, "SP500", "", locks=True, as_json=True)
+    with pytest.raises(BadInput, match="nothing was recorded here yet, so there is nothing to unlock"):
+        lock(tmp_path / "new", SETTINGS, "SP500", "", locks=False, as_json=True)
     with pytest.raises(BadInput, match="nothing was recorded here yet, so there is nothing to pause"):
         switch(tmp_path / "new", SETTINGS, "pause", "", as_json=True)
+
+
+def drop_records(home: Path) -> None:
+    with closing(sqlite3.connect(home / "desk.sqlite3")) as database:
+        database.execute("DROP TABLE records")
+
+
+def damage_records(home: Path) -> None:
+    with closing(sqlite3.connect(home / "desk.sqlite3")) as database, database:
+        database.execute("UPDATE records SET payload = x'00ff'")
+
+
+def of_other_code(home: Path) -> None:
+    """The newest run had a setting that this code does not know."""
+    journal = SqlJournal(home / "desk.sqlite3")
+    start = start_record(at=NOW)
+    journal.append_many([replace(start, values=start.values | {"gone": 1})])
+    journal.close()
+
+
+@pytest.mark.parametrize("spoil", [drop_records, damage_records, of_other_code])
+def test_a_lock_and_a_kill_hold_where_the_journal_cannot_be_read_and_an_unlock_does_not(
+    home: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None]
+) -> None:
+    spoil(home)
+
+    lock(home, SETTINGS, "sp500", "news", locks=True, as_json=False)
+
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "SP500 is locked"
+    assert told[1].startswith("what the desk ran with cannot be read, so this is by the profile given: ")
+    assert locks_of(home) == {"SP500": True}
+    with pytest.raises((StoreFailed, BadSettings)):
+        lock(home, SETTINGS, "SP500", "", locks=False, as_json=True)
+    with pytest.raises(
+        BadInput, match=r"'DOGE' cannot be locked: expected one of venue.*by the profile given"
+    ):
+        lock(home, SETTINGS, "DOGE", "", locks=True, as_json=True)
+    switch(home, SETTINGS, "kill", "broken", as_json=True)
+    assert (shown(capsys)["state"], row_of(home)) == ("halted", TradingState.HALTED)
+    assert locks_of(home) == {"SP500": True}
+
+
+def test_a_part_of_a_desk_can_be_locked_before_it_ever_ran(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock(tmp_path / "new", SETTINGS, "trend", "not that", locks=True, as_json=False)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "trend is locked",
+        f"nothing was ever recorded in {tmp_path / 'new'}: is it the home of your desk?",
+    ]
+    assert locks_of(tmp_path / "new") == {"trend": True}
+    journal = SqlJournal(tmp_path / "new" / "desk.sqlite3")
+    journal.append_many([start_record(), cycle_record()])
+    journal.close()
+    status(tmp_path / "new", SETTINGS, as_json=False)
+    assert "trend is locked: not that" in capsys.readouterr().out, "and the desk that comes finds it"
+
+
+def test_a_lock_that_no_database_takes_says_what_does_not_need_one(tmp_path: Path) -> None:
+    (tmp_path / "desk.sqlite3").write_bytes(b"this is not a database" * 1000)
+
+    with pytest.raises(StoreFailed, match="`whydesk kill` needs no database"):
+        lock(tmp_path, SETTINGS, "SP500", "", locks=True, as_json=True)
 
 
 def test_the_panel_for_people_shows_the_rows_word(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -290,6 +359,11 @@ async def test_a_stored_desk_pauses_and_locks_by_itself_and_leaves_limits_to_the
     assert list(desk.risk()["locks"]) == ["trend"]
     assert (await say(CommandKind.UNLOCK, name="trend")).text == "trend is unlocked"
     assert desk.risk()["locks"] == {}
+    store.set_lock("trend", True, "ops", "news", FakeClock().now() + timedelta(seconds=1))
+    late = await say(CommandKind.UNLOCK, name="trend", at=FakeClock().now())
+    assert (late.accepted, late.text.startswith("trend stays locked: it was locked at")) == (False, True)
+    assert list(desk.risk()["locks"]) == ["trend"]
+    assert (await say(CommandKind.UNLOCK, name="trend", at=FakeClock().now() + timedelta(seconds=1))).accepted
     unknown = await say(CommandKind.LOCK, name="DOGE")
     assert (unknown.accepted, unknown.text.startswith("'DOGE' cannot be locked")) == (False, True)
     nobody = await say(CommandKind.LIMIT, name="max_gross", value=0.1)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -645,6 +646,77 @@ async def test_what_was_unlocked_may_enter_again(room: Room) -> None:
     assert outcome.text == f"{INSTRUMENT} is unlocked"
     assert not room.elsewhere.locks()[0].locked
     assert room.writer.state.risk.locks == {}
+
+
+async def test_an_unlock_that_was_on_its_way_does_not_lift_a_newer_lock(room: Room) -> None:
+    """Lock, unlock, lock: the unlock was for the first."""
+    await room.desk.submit(about(CommandKind.LOCK, INSTRUMENT))
+    late = replace(about(CommandKind.UNLOCK, INSTRUMENT, "2"), at=CLOSE + timedelta(seconds=1))
+    room.clock.move(timedelta(seconds=5))
+    await room.desk.submit(replace(about(CommandKind.LOCK, INSTRUMENT, "3"), at=room.clock.now()))
+
+    outcome = await room.desk.submit(late)
+
+    assert not outcome.accepted
+    assert outcome.text == (
+        f"{INSTRUMENT} stays locked: it was locked at 21:00:05, after that was said at 21:00:01;"
+        " look at it and say it again"
+    )
+    assert room.elsewhere.locks()[0].locked
+    assert list(room.writer.state.risk.locks) == [INSTRUMENT]
+    again = replace(about(CommandKind.UNLOCK, INSTRUMENT, "4"), at=room.clock.now())
+    assert (await room.desk.submit(again)).text == f"{INSTRUMENT} is unlocked"
+
+
+async def test_an_unlock_does_not_lift_a_newer_lock_from_elsewhere_nor_one_of_a_decision(room: Room) -> None:
+    """The first is not taken over yet, the second has no row yet."""
+    room.elsewhere.set_lock("manual", True, "ops", "news", CLOSE + timedelta(seconds=9))
+    decided = Lock(CLOSE + timedelta(seconds=9), "breaker", "too often")
+    room.start(DeskState(portfolio=portfolio(), risk=RiskState(locks={INSTRUMENT: decided})))
+
+    for name in ("manual", INSTRUMENT):
+        said = replace(about(CommandKind.UNLOCK, name, name), at=CLOSE)
+        assert (await room.desk.submit(said)).text.startswith(
+            f"{name} stays locked: it was locked at 21:00:09"
+        )
+    await room.control.adopt_row()
+
+    assert set(room.writer.state.risk.locks) == {"manual", INSTRUMENT}
+    assert {row.name for row in room.elsewhere.locks() if row.locked} == {"manual", INSTRUMENT}
+
+
+async def test_a_lock_that_comes_while_an_unlock_is_carried_out_wins(room: Room, tmp_path: Path) -> None:
+    """From another process, between the look at the row and the write."""
+
+    class Raced(SqlStateStore):
+        def locks(self) -> tuple[LockRow, ...]:
+            rows = super().locks()
+            room.elsewhere.set_lock(INSTRUMENT, True, "ops", "worse news", CLOSE)
+            return rows
+
+    await room.desk.submit(about(CommandKind.LOCK, INSTRUMENT))
+    room.store.close()
+    room.store = Raced(tmp_path / "desk.db")
+    room.start(room.writer.state)
+    with pytest.raises(Refused, match=f"the lock on {INSTRUMENT} was changed meanwhile"):
+        await room.desk.submit(about(CommandKind.UNLOCK, INSTRUMENT, "2"))
+
+    assert room.elsewhere.locks()[0].locked
+    assert list(room.writer.state.risk.locks) == [INSTRUMENT]
+
+
+async def test_an_unlock_that_comes_again_after_a_restart_lifts_no_newer_lock(room: Room) -> None:
+    await room.desk.submit(about(CommandKind.LOCK, INSTRUMENT))
+    unlock = about(CommandKind.UNLOCK, INSTRUMENT, "2")
+    first = await room.desk.submit(unlock)
+    await room.desk.submit(about(CommandKind.LOCK, INSTRUMENT, "3"))
+    room.start(room.writer.state)
+
+    again = await room.desk.submit(unlock)
+
+    assert again == first, "it was carried out once, and that is the answer"
+    assert room.elsewhere.locks()[0].locked
+    assert list(room.writer.state.risk.locks) == [INSTRUMENT]
 
 
 @pytest.mark.parametrize("kind", [CommandKind.LOCK, CommandKind.UNLOCK])

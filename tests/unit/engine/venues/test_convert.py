@@ -34,6 +34,11 @@ KLINE = [NOW_MS - HOUR_MS, "1.0", "3.0", "0.5", "2.0", "10.0", NOW_MS - 1, "0", 
 INFO = {"symbols": [SymbolRules("BTC", "USDT").info()]}
 ACCOUNT = {"canTrade": True, "balances": [{"asset": "BTC", "free": "1.00000000", "locked": "0.50000000"}]}
 TICKER = {"symbol": "BTCUSDT", "bidPrice": "50000.00", "askPrice": "50000.01"}
+DEPTH = {
+    "lastUpdateId": 1027024,
+    "bids": [["50000.00", "1.5"], ["49999.99", "0.20000000"], ["49990", "3"]],
+    "asks": [["50000.01", "0.7"], ["50000.02", "0"], ["50010.00", "12"]],
+}
 RIGHTS = {"enableSpotAndMarginTrading": True, "enableWithdrawals": False, "ipRestrict": True}
 
 
@@ -83,6 +88,15 @@ def read_quote(payload: Any) -> None:
     assert 0 < bid <= ask
 
 
+def read_depth(payload: Any) -> None:
+    for side in Side:
+        told = convert.depth(payload, "BTCUSDT", side, 3)
+        prices = [price for price, _ in told.levels]
+        assert prices and all(price.is_finite() and price > 0 for price in prices)
+        assert prices == sorted(set(prices), reverse=side is Side.SELL)
+        assert all(units.is_finite() and units >= 0 for _, units in told.levels)
+
+
 def read_rights(payload: Any) -> None:
     assert convert.permissions(payload, ACCOUNT).can_trade in (True, False)
 
@@ -111,6 +125,7 @@ READERS: list[tuple[str, Callable[[Any], None], Any]] = [
     ("account", read_account, ACCOUNT),
     ("open orders", read_open_orders, [ORDER]),
     ("quote", read_quote, TICKER),
+    ("depth", read_depth, DEPTH),
     ("rights", read_rights, RIGHTS),
     (
         "time",
