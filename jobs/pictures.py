@@ -111,7 +111,7 @@ class Pictures:
         except OSError as error:
             raise Refused(f"nothing can be drawn here: {error.strerror or type(error).__name__}") from None
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Let go of the process that waits."""
         process, self._next = self._next, None
         if process is not None:

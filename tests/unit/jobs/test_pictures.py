@@ -54,7 +54,7 @@ async def pictures(home: Home) -> AsyncIterator[Pictures]:
     """The real ones, with time enough for a busy machine."""
     made = Pictures(home, settings(), limit_s=60.0)
     yield made
-    await made.close()
+    await made.aclose()
 
 
 def context(picture: Any, desk: FakeDesk | None = None) -> Context:
