@@ -66,9 +66,7 @@ class Reply(NamedTuple):
 
     def said(self) -> Said:
         """As a chat says it."""
-        return Said(
-            self.text, buttons=self.buttons, update=self.update, only=self.only, picture=self.picture
-        )
+        return Said(self.text, buttons=self.buttons, update=self.update, only=self.only, picture=self.picture)
 
 
 class Card(NamedTuple):
