@@ -53,7 +53,7 @@ class Denied(StrEnum):
 class Reply(NamedTuple):
     """What is said back; `ok` is false when the wish was not carried out.
 
-    `buttons`, `update` and `only` are those of `Said`. `denied` is why it was turned away, if it was.
+    `buttons`, `update`, `only` and `picture` are those of `Said`. `denied` is why it was turned away, if it was.
     """
 
     text: str
@@ -62,10 +62,11 @@ class Reply(NamedTuple):
     update: str = ""
     only: bool = False
     denied: Denied | None = None
+    picture: bytes = b""
 
     def said(self) -> Said:
         """As a chat says it."""
-        return Said(self.text, buttons=self.buttons, update=self.update, only=self.only)
+        return Said(self.text, buttons=self.buttons, update=self.update, only=self.only, picture=self.picture)
 
 
 class Card(NamedTuple):
@@ -126,6 +127,7 @@ class Context(NamedTuple):
     day). `remember` writes a record into the journal; None where the journal is only read. `age_s` is how many seconds
     ago it was said. `sure` is whether nothing has to be confirmed: at the desk's own terminal, and after a yes.
     `approved` names who said yes beside the person. `overtaken` says whether a kill or a pause has come since.
+    `picture` draws one, given its kind, what it is of, days and the risk panel; None where nothing can.
     """
 
     desk: Desk
@@ -146,6 +148,7 @@ class Context(NamedTuple):
     sure: bool = False
     approved: str = ""
     overtaken: Callable[[], bool] = bool
+    picture: Callable[..., Awaitable[bytes]] | None = None
 
     def wish(self, kind: CommandKind, *, reason: str = "", **more: Any) -> Command:
         """The wish of whoever asks; what else it says, by the names of `Command`."""

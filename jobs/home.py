@@ -30,6 +30,11 @@ class Home(NamedTuple):
         return self.root / "reports"
 
     @property
+    def charts(self) -> Path:
+        """Pictures, for chats that show none."""
+        return self.root / "charts"
+
+    @property
     def backtests(self) -> Path:
         """One journal and one report a back-test."""
         return self.root / "backtests"

@@ -39,7 +39,7 @@ class ChatSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """The desk's chats.
 
     `key_file` holds the tokens where the environment does not. `confirm_s` is how long a question for confirmation may
-    be answered, `two_person_s` one that needs another person.
+    be answered, `two_person_s` one that needs another person. `charts` are drawn on a dark or on a light ground.
     """
 
     key_file: str = ""
@@ -48,6 +48,7 @@ class ChatSettings(Struct, frozen=True, forbid_unknown_fields=True):
     discord: DiscordSettings = DiscordSettings()
     confirm_s: Annotated[float, Meta(ge=10, le=900)] = 60.0
     two_person_s: Annotated[float, Meta(ge=10, le=900)] = 120.0
+    charts: Literal["dark", "light"] = "dark"
 
     def __post_init__(self) -> None:
         for what in ("name", "telegram", "discord"):
