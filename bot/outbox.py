@@ -25,6 +25,8 @@ MANY = 10
 """More of the last lane than that at one place go as one message."""
 MOST_AT_ONCE = 50
 """Parcels of one message."""
+SOON_S = 2.0
+"""What is urgent is told within that time: if it cannot go by itself by then, it goes together."""
 OUTAGE_S = 60.0
 """After a place was away for so long, all that waits for it but lane 0 goes as one message."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
@@ -97,10 +99,10 @@ class Bucket:
         self._tokens = room.burst
         self._at = now
 
-    def wait(self, lane: int, now: float) -> float:
-        """Seconds until a message of that lane may go, 0 for now."""
+    def wait(self, lane: int, now: float, messages: int = 1) -> float:
+        """Seconds until so many messages of that lane may go, 0 for now."""
         self._fill(now)
-        needed = 1.0 + (KEPT if lane and self._room.burst > KEPT else 0.0)
+        needed = messages + (KEPT if lane and self._room.burst > KEPT else 0.0)
         return max(0.0, (needed - self._tokens) / self._room.per_s)
 
     def take(self, messages: int, now: float) -> None:
@@ -127,7 +129,8 @@ class _Place:
         self.failures = 0
         self.away_since: float | None = None
         self.outage = False
-        self.task: asyncio.Task[None] | None = None
+        self.tasks: dict[bool, asyncio.Task[None]] = {}
+        """What is under way, by whether it is urgent: what hangs must not hold up a kill."""
 
 
 class Figures(NamedTuple):
@@ -161,6 +164,11 @@ class Outbox:
         self._quiet = asyncio.Event()
         self._places: dict[str, _Place] = {}
         self._alone: set[int] = set()
+        self._flying: set[int] = set()
+        self._failed: dict[int, int] = {}
+        """How often something failed inside over each parcel."""
+        self._unwritten: list[tuple[tuple[int, ...], str]] = []
+        """Parcels that are there, and are not yet written down as that."""
         self._told: dict[tuple[str, str], int] = {}
         self._moved: dict[str, str] = {}
         self._trouble = ""
@@ -189,7 +197,7 @@ class Outbox:
                     wait = FIRST_WAIT_S
                 await self._wait(self._news, wait)
         finally:
-            tasks = [place.task for place in self._places.values() if place.task]
+            tasks = [task for place in self._places.values() for task in place.tasks.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -197,7 +205,10 @@ class Outbox:
     async def turn(self) -> float:
         """Begin what may go now; the seconds until something else may."""
         try:
+            await self._write_down()
+            flying = set(self._flying)  # what arrives while the store is read still stands in what was read
             waiting = await asyncio.to_thread(self._mail.waiting, self.source)
+            flying |= self._flying
             if self._dead < 0:
                 letters = await asyncio.to_thread(self._mail.dead_letters)
                 self._dead = sum(parcel.source == self.source for parcel, _ in letters)
@@ -212,25 +223,37 @@ class Outbox:
         soonest = IDLE_S
         by_place: dict[str, list[Parcel]] = {}
         for parcel in waiting:
+            if parcel.number in flying:
+                continue
             by_place.setdefault(self._moved.get(parcel.place, parcel.place), []).append(parcel)
         now, moment = self._monotonic(), self._now()
         for name, parcels in by_place.items():
-            place = self._place(name, now)
-            if place.task is not None:
+            soonest = min(soonest, self._begin(name, self._place(name, now), parcels, now, moment))
+        return max(soonest, 0.001)
+
+    def _begin(
+        self, name: str, place: _Place, parcels: Sequence[Parcel], now: float, moment: datetime
+    ) -> float:
+        """Begin what may go to one place now, what is urgent beside what is not; the seconds until more may."""
+        soonest = IDLE_S
+        for urgent in (True, False):
+            mine = [parcel for parcel in parcels if (parcel.lane == 0) == urgent]
+            if not mine or urgent in place.tasks or (place.failures and place.tasks):
                 continue
-            due = [parcel for parcel in parcels if parcel.due <= moment + ROUNDING]
+            due = [parcel for parcel in mine if parcel.due <= moment + ROUNDING]
             if not due:
-                soonest = min(soonest, *((p.due - moment).total_seconds() for p in parcels))
+                soonest = min(soonest, *((parcel.due - moment).total_seconds() for parcel in mine))
                 continue
             wait = max(place.not_before - now, place.bucket.wait(due[0].lane, now))
             if wait > 0:
-                soonest = min(soonest, wait)
-                continue
+                return min(soonest, wait)  # what is not urgent does not go before what is
             picked = due[:1]  # of a place that is away one is enough to see whether it is back
             if not place.failures:
-                picked = chosen(due, self._alone, outage=place.outage)
-            place.task = asyncio.create_task(self._tell(name, place, picked), name=f"tell {name}")
-        return max(soonest, 0.001)
+                crowded = urgent and place.bucket.wait(0, now, len(due)) > SOON_S
+                picked = chosen(due, self._alone, outage=place.outage, crowded=crowded)
+            self._flying.update(parcel.number for parcel in picked)
+            place.tasks[urgent] = asyncio.create_task(self._tell(name, place, picked), name=f"tell {name}")
+        return soonest
 
     def _place(self, name: str, now: float) -> _Place:
         if name not in self._places:
@@ -244,11 +267,12 @@ class Outbox:
         except StoreFailed as error:
             self._say_once(str(error))
             place.not_before = self._monotonic() + FIRST_WAIT_S
-        except Exception:
+        except Exception as error:
             log.exception("a message to %s failed inside", name)
-            self._away(place, "failed inside")
+            await self._set_aside(place, parcels, f"failed inside: {type(error).__name__}")
         finally:
-            place.task = None
+            del place.tasks[parcels[0].lane == 0]
+            self._flying.difference_update(parcel.number for parcel in parcels)
             self._news.set()
 
     async def _told_or_not(self, name: str, place: _Place, parcels: Sequence[Parcel]) -> None:
@@ -276,8 +300,31 @@ class Outbox:
             if parcels[0].lane and parcels[0].group.startswith(UPDATE):
                 key = (name, parcels[0].group)
                 self._told[key] = self._told.get(key, 0) + len(parcels)
+            self._unwritten.append((tuple(numbers), names))
+            await self._write_down()
+
+    async def _write_down(self) -> None:
+        """What was told is not told again because the store was busy: until that takes it, it is kept in mind."""
+        while self._unwritten:
+            numbers, names = self._unwritten[0]
             await asyncio.to_thread(self._mail.delivered, numbers, names, self._now())
+            if self._unwritten and self._unwritten[0] == (numbers, names):
+                del self._unwritten[0]
             self._alone.difference_update(numbers)
+            for number in numbers:
+                self._failed.pop(number, None)
+
+    async def _set_aside(self, place: _Place, parcels: Sequence[Parcel], why: str) -> None:
+        """Something failed that is neither the platform's doing nor the place's: each by itself, ever later."""
+        times = max(self._failed.get(parcel.number, 0) for parcel in parcels)
+        self._failed.update({parcel.number: times + 1 for parcel in parcels})
+        self._alone.update(parcel.number for parcel in parcels)
+        self._say_once(why)
+        wait = timedelta(seconds=min(FIRST_WAIT_S * 2.0 ** min(times, 10), LONGEST_WAIT_S))
+        try:
+            await self._later(parcels, wait, why, unknown=True)
+        except StoreFailed:
+            place.not_before = self._monotonic() + FIRST_WAIT_S
 
     def _prepared(self, name: str, parcels: Sequence[Parcel]) -> tuple[list[bytes], str, str]:
         """What is said, below which message, instead of which. Runs on a thread, and writes down that it is tried."""
@@ -336,15 +383,22 @@ class Outbox:
             log.warning("%s: %s; what is to be told waits", self.source, why)
 
 
-def chosen(due: Sequence[Parcel], alone: Container[int] = (), *, outage: bool = False) -> list[Parcel]:
+def chosen(
+    due: Sequence[Parcel], alone: Container[int] = (), *, outage: bool = False, crowded: bool = False
+) -> list[Parcel]:
     """Which of the parcels of one place become the next message; `due` is by lane and number.
 
-    What is urgent goes by itself. Of a group of updates only the newest is said, what is the same is counted, and what
-    piled up goes together.
+    What is urgent goes by itself, unless there is more of it than can go soon (`crowded`). Of a group of updates only
+    the newest is said, what is the same is counted, and what piled up goes together.
     """
     first = due[0]
-    if first.lane == 0 or first.number in alone:
+    if first.number in alone:
         return [first]
+    if first.lane == 0:
+        if not crowded or first.group.startswith(UPDATE):
+            return [first]
+        urgent = [p for p in due if p.lane == 0 and p.number not in alone and not p.group.startswith(UPDATE)]
+        return urgent[:MOST_AT_ONCE]
     if first.group.startswith(UPDATE):
         return [parcel for parcel in due if parcel.group == first.group]
     same = [parcel for parcel in due if (parcel.group, parcel.body) == (first.group, first.body)]

@@ -113,8 +113,8 @@ class SqlMail:
         self._do(all_of_it)
 
     def delayed(self, numbers: Sequence[int], due: datetime, why: str, *, unknown: bool = False) -> None:
-        """Tried in vain; to be tried again at `due`. What has certainly not arrived counts as not tried."""
-        kept = "tries" if unknown else "0"
+        """Tried in vain; to be tried again at `due`. A try that has certainly not arrived does not count."""
+        kept = "tries" if unknown else "CASE WHEN tries > 0 THEN tries - 1 ELSE 0 END"
 
         def all_of_them() -> None:
             for number in numbers:
