@@ -59,7 +59,7 @@ $(BIN)/pip:
 
 $(VENV)/.installed-demo: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing into $(VENV) (a minute or two, once) ..."
-	@$(PIP) -e '.[demo]'
+	@$(PIP) -e '.[demo,live,chat]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/pip

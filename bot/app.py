@@ -68,6 +68,7 @@ class Bot:
         settings: ChatSettings = ChatSettings(),
         asks: Asks | None = None,
         wall: Callable[[], datetime] | None = None,
+        picture: Callable[..., Awaitable[bytes]] | None = None,
     ) -> None:
         self._chats = tuple(chats)
         self._desk = desk
@@ -75,6 +76,7 @@ class Bot:
         self._report = report
         self._now = now
         self._remember = remember
+        self._picture = picture
         self._registry = registry
         self._quietest = quietest
         self._wall = wall or now
@@ -226,6 +228,7 @@ class Bot:
             sent=sent,
             sure=terminal,
             overtaken=overtaken,
+            picture=self._picture,
         )
 
     async def _reply(self, message: Message, context: Context) -> Reply:
@@ -306,7 +309,7 @@ class Bot:
             log.exception("record %s could not be read for an alert", record.id)
             found = None
         if found is not None and found.level <= self._quietest:
-            await self._tell_all(Said(found.text), Lane(found.level), f"record {record.id}")
+            await self._tell_all(found.said, found.lane, f"record {record.id}")
         if self._missed and self._news.empty():
             missed, self._missed = self._missed, 0
             text = f"{missed:,} records went by untold; /trades and /status show where we are."

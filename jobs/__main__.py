@@ -37,6 +37,12 @@ From = Annotated[str, typer.Option("--from", help="First day or moment, included
 To = Annotated[str, typer.Option("--to", help="Day or moment to stop before (UTC).")]
 Symbol = Annotated[str, typer.Option("--symbol", help="Which symbol of a file that holds several.")]
 VAR = Path("var")
+EXTRAS = {
+    "aiohttp": "live", "arch": "demo", "asyncpg": "postgres", "ccxt": "live", "discord": "chat", "onnx": "ml",
+    "onnxmltools": "ml", "onnxruntime": "ml", "psycopg": "postgres", "skl2onnx": "ml", "telegram": "chat",
+    "tenacity": "live", "xgboost": "ml",
+}  # fmt: skip
+"""Which extra brings a module that a light installation does without."""
 
 # Every command takes --home, --profile and --json, also where one of them changes nothing: a script need not know.
 
@@ -439,6 +445,11 @@ def _guarded(command: Callable[[], Any]) -> None:
         _leave(2, error)
     except WhydeskError as error:
         _leave(1, error)
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRAS:
+            raise
+        _leave(2, BadInput(f"{module} is not installed: pip install 'whydesk[{EXTRAS[module]}]'"))
     except (KeyboardInterrupt, BrokenPipeError):
         sys.stderr.close()
         raise SystemExit(1) from None

@@ -39,6 +39,11 @@ class Chats(NamedTuple):
         return {outbox.source: _figures(outbox.figures) for outbox in self.outboxes}
 
 
+def talks(settings: Settings) -> bool:
+    """Whether the profile names a chat beside the terminal."""
+    return settings.chat.telegram.enabled or settings.chat.discord.enabled
+
+
 @contextlib.asynccontextmanager
 async def chats_of(home: Home, settings: Settings, desk: Desk) -> AsyncIterator[Chats]:
     """What the profile names, opened; SettingsError without its token. A desk that ends has its last words carried."""

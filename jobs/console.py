@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing
+from contextlib import aclosing, closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from jobs.daily_report import build, last_day
 from jobs.home import Home
 from jobs.opened import Opened, halts, opened
 from jobs.output import show
+from jobs.pictures import PictureConsole, Pictures, shown
 from jobs.stored_desk import StoredDesk
 from jobs.switches import current
 
@@ -53,7 +54,8 @@ def command(root: Path, settings: Settings, text: str, *, as_json: bool) -> int:
         return await bot.answer(typed(text, _session()), ConsoleChat.source)
 
     reply = _over_store(Home(root), settings, once)
-    show(as_json, {"command": text, "ok": reply.ok, "reply": reply.text}, [reply.text])
+    told = shown(Home(root), _session(), reply.said()).text
+    show(as_json, {"command": text, "ok": reply.ok, "reply": told}, [told])
     return 0 if reply.ok else 1
 
 
@@ -72,18 +74,23 @@ def bot_over(
     *,
     beside: Sequence[Chat] = (),
     asks: Asks | None = None,
+    picture: Callable[..., Awaitable[bytes]] | None = None,
+    home: Home | None = None,
 ) -> Bot:
     """The bot of a console, or of another `chat`, and of whatever is `beside` it, over any desk.
 
     `remember` keeps questions and answers, where the journal is ours to write. `asks` keeps who may talk and what waits
-    for a yes: without it nobody but the console can change anything.
+    for a yes: without it nobody but the console can change anything. `picture` draws what /chart shows; a console
+    writes it into the `home`.
     """
+    session = _session()
+    console = PictureConsole(home, session) if home else ConsoleChat(session)
 
     async def report(day: str) -> str:
         return await asyncio.to_thread(_report, journal, day, settings.desk.cash)
 
     return Bot(
-        (chat or ConsoleChat(_session()), *beside),
+        (chat or console, *beside),
         desk,
         journal,
         report,
@@ -92,6 +99,7 @@ def bot_over(
         settings=settings.chat,
         asks=asks,
         wall=WallClock().now,
+        picture=picture,
     )
 
 
@@ -112,7 +120,11 @@ async def _with_halts(seen: Opened, use: Callable[[Bot], Awaitable[Any]]) -> Any
     where, name = seen.home.store(seen.settings), seen.settings.desk.name
     with closing(store), closing(SqlInbox(where, name)) as inbox, closing(SqlAsks(where, name)) as asks:
         desk = StoredDesk(seen.journal, store, inbox, seen.settings, clock)
-        return await use(bot_over(desk, seen.journal, seen.settings, clock, asks=asks))
+        async with aclosing(Pictures(seen.home, seen.settings, ready=False)) as drawn:
+            bot = bot_over(
+                desk, seen.journal, seen.settings, clock, asks=asks, picture=drawn.draw, home=seen.home
+            )
+            return await use(bot)
 
 
 def _session() -> str:

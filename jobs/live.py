@@ -30,7 +30,7 @@ from engine.venues.ccxt.rest import Rest
 from engine.venues.ccxt.rules import RuleBook
 from jobs.anchoring import Anchoring, anchors_of
 from jobs.bootstrap import Engine, open_engine
-from jobs.chats import chats_of
+from jobs.chats import chats_of, talks
 from jobs.clocks import WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
@@ -38,6 +38,7 @@ from jobs.health import serve
 from jobs.heartbeat import Heart, heartbeat
 from jobs.home import Home
 from jobs.output import say, show
+from jobs.pictures import Pictures
 from jobs.reporter import Reporter
 from jobs.run import acting, done, lines_of, remember, tell
 from jobs.watched import watched
@@ -114,7 +115,10 @@ async def run_live(
                 await engine.keeper.begin(market.admit)
                 if UNREAD in engine.writer.state.risk.holds:
                     say(f"nothing new is opened: {engine.writer.state.risk.holds[UNREAD]}")
-            async with chats_of(home, market.settings, engine.desk) as beside:
+            async with (
+                chats_of(home, market.settings, engine.desk) as beside,
+                contextlib.aclosing(Pictures(home, market.settings, ready=talks(settings))) as drawn,
+            ):
                 talk = bot_over(
                     engine.desk,
                     engine.journal,
@@ -124,6 +128,8 @@ async def run_live(
                     None if chat else LogChat(),
                     beside=beside.chats,
                     asks=beside.asks,
+                    picture=drawn.draw,
+                    home=home,
                 )
                 await engine.keeper.adopt_halt()
                 say(f"the desk is up: {engine.desk.status()['state']}, orders go to {_where(market)}")

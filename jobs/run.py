@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -21,13 +22,14 @@ from engine.store.lease import Sole, SqlLease, lease
 from engine.store.lock import hold
 from jobs.anchoring import Anchoring, anchors_of
 from jobs.bootstrap import Engine, open_engine
-from jobs.chats import Chats, chats_of
+from jobs.chats import Chats, chats_of, talks
 from jobs.clocks import ReplayClock, WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
 from jobs.heartbeat import Heart, heartbeat
 from jobs.home import Home
 from jobs.output import say, show
+from jobs.pictures import Pictures
 from jobs.reporter import Reporter, Tell
 from jobs.scheduler import ReplayPace
 from jobs.switches import lines
@@ -135,8 +137,11 @@ async def run_replay(
     anchoring = Anchoring(anchors, engine, settings.store.anchor_every_s)
     try:
         await reporters[0].catch_up()
-        async with chats_of(home, settings, engine.desk) as beside:
-            talk = _talk(engine, settings, clock, beside, chat=chat)
+        async with (
+            chats_of(home, settings, engine.desk) as beside,
+            aclosing(Pictures(home, settings, ready=talks(settings))) as drawn,
+        ):
+            talk = _talk(engine, home, settings, clock, beside, drawn, chat=chat)
             heart.up()
             await _run(engine, pace, talk, held)
         if not engine.loop.stopping:  # a day that a signal cut short is reported when it is over
@@ -150,7 +155,16 @@ async def run_replay(
         engine.close()
 
 
-def _talk(engine: Engine, settings: Settings, clock: Clock, beside: Chats, *, chat: bool) -> Bot | None:
+def _talk(
+    engine: Engine,
+    home: Home,
+    settings: Settings,
+    clock: Clock,
+    beside: Chats,
+    drawn: Pictures,
+    *,
+    chat: bool,
+) -> Bot | None:
     """The console, where somebody sits at it, and the chats of the profile."""
     if not chat and not beside.chats:
         return None
@@ -163,6 +177,8 @@ def _talk(engine: Engine, settings: Settings, clock: Clock, beside: Chats, *, ch
         None if chat else LogChat(),
         beside=beside.chats,
         asks=beside.asks,
+        picture=drawn.draw,
+        home=home,
     )
 
 

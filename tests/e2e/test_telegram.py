@@ -75,17 +75,16 @@ class Newcomer:
         async for line in process.stderr:
             self.heard.append(line.decode())
 
-    async def ask(self, text: str) -> str:
-        """Write it, and wait for what is said next in answer to it."""
+    async def ask(self, text: str, wanted: str) -> str:
+        """Write it, and wait for what says what is wanted."""
         before = len(self.server.sent)
         self.server.write(text)
-        await self.until(lambda: self._answer(before))
-        return self._answer(before)
+        await self.until(lambda: self._said(before, wanted))
+        return self._said(before, wanted)
 
-    def _answer(self, before: int) -> str:
-        """An answer, not an alert: those begin with where orders go."""
-        texts = [str(message.get("text", "")) for message in self.server.sent[before:]]
-        return next((text for text in texts if not text.startswith(("PAPER", "LIVE"))), "")
+    def _said(self, before: int, wanted: str) -> str:
+        texts = [str(message.get("text", message.get("caption"))) for message in self.server.sent[before:]]
+        return next((text for text in texts if wanted in text), "")
 
     async def until(self, what: object) -> None:
         await self.server.until(what, PATIENCE_S)  # type: ignore[arg-type]
@@ -119,17 +118,20 @@ async def test_from_a_token_to_an_answer_and_through_a_kill_and_a_crash(newcomer
     assert TOKEN not in (newcomer.home / "desk.yaml").read_text()
 
     async with newcomer.desk() as process:
-        assert "The desk is active" in await newcomer.ask("/status")
-        await newcomer.until(lambda: any("Bought" in text for text in server.texts()))
-        assert "halted" in await newcomer.ask("/kill something is odd")
+        await newcomer.ask("/status", "The desk is active.")
+        await newcomer.until(lambda: newcomer.card("Why")[0])
+        why = newcomer.card("Why")[0]
+        await newcomer.ask(why, why.removeprefix("/why "))
+        await newcomer.ask("/chart AAA", "PAPER: AAA")
+        assert server.called("sendPhoto"), "a picture, not only its text"
+        await newcomer.ask("/kill something is odd", "The desk is halted.")
         process.send_signal(signal.SIGKILL)
         await process.wait()
 
     server.write("/trades 3")  # nobody is there to hear it
     async with newcomer.desk() as process:
-        await newcomer.until(lambda: server.texts()[-1:] and not server.waiting)
-        assert "The desk is halted" in await newcomer.ask("/status")
-        assert "The desk is halted" in await newcomer.ask("/status")
+        await newcomer.until(lambda: any(": net" in text for text in server.texts()[-3:]))
+        await newcomer.ask("/status", "The desk is halted since")
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
 
@@ -143,19 +145,20 @@ async def test_a_card_is_confirmed_once_and_a_stranger_is_nobody(newcomer: Newco
     assert await newcomer.set_up() == 0
 
     async with newcomer.desk():
-        assert "The desk is active" in await newcomer.ask("/status")
+        await newcomer.ask("/status", "The desk is active.")
         server.write("/status", 77, **{"from": person(77, "Stranger")})
         await newcomer.until(lambda: server.texts(77))
         assert "77" in server.texts(77)[0]
         assert "active" not in server.texts(77)[0]
-        await newcomer.ask("/pause lunch")
-        await newcomer.ask("/resume")
+        await newcomer.ask("/pause lunch", "Reducing: ")
+        await newcomer.ask("/resume", "from reducing to active")
         data, card = newcomer.card("Yes")
-        assert data, server.texts()
+        server.press(data, card, **{"from": person(77, "Stranger")})
         server.press(data, card)
-        await newcomer.until(lambda: any("active" in text for text in server.texts()[-3:]))
+        await newcomer.until(lambda: any("asked for resume" in text for text in server.texts()))
         server.press(data, card)
-        await newcomer.until(lambda: any("already" in text for text in server.texts()))
+        await newcomer.ask("/status", "The desk is active")
+        assert sum("asked for resume" in text for text in server.texts()) == 1
 
 
 async def test_a_token_that_nobody_knows_is_one_line_and_writes_nothing(newcomer: Newcomer) -> None:

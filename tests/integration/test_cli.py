@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -370,3 +371,23 @@ def test_a_reader_that_goes_away_early_is_no_traceback(ran: Path) -> None:
 
     assert json.loads(done.stdout)
     assert "Traceback" not in done.stderr
+
+
+def test_what_a_light_installation_does_without_is_named_with_the_extra_that_brings_it(
+    say: Say, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for loaded in ("jobs.setup", "bot.chat.telegram_setup", "bot.chat.telegram_wire"):
+        monkeypatch.delitem(sys.modules, loaded, raising=False)
+    monkeypatch.setitem(sys.modules, "telegram", None)
+
+    said = say("setup", "--home", home)
+
+    assert said.code == 2
+    assert said.line == "telegram is not installed: pip install 'whydesk[chat]'"
+    assert not home.exists()
+
+
+def test_every_extra_that_is_named_is_one(say: Say) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+    assert set(console.EXTRAS.values()) <= set(extras)

@@ -12,6 +12,7 @@ from bot.chat.console import ConsoleChat
 from bot.chat.port import Lane, Message, Place, Said
 from bot.command import OVERTAKEN
 from bot.people import TERMINAL, Who
+from engine.core.domain.events import Recorded
 from engine.core.domain.records import Record
 from tests.builders import CLOSE, command_record, cycle_record, decision, entry_orders, fill, start_record
 from tests.fakes import FakeClock, FakeDesk, ListJournal
@@ -341,3 +342,30 @@ async def test_a_kill_of_a_stranger_overtakes_nobody() -> None:
 
     assert [command.kind for command in desk.commands] == ["resume"]
     assert other.said == ["You are telegram account 666: nobody here.", "", ""]
+
+
+async def test_an_alert_reaches_a_chat_with_its_buttons_its_thread_and_its_lane() -> None:
+    class Whole(ListChat):
+        """Keeps all of it."""
+
+        async def tell(self, said: Said, lane: Lane) -> None:
+            self.told = (said, lane)
+
+    chat, entry = Whole(), fill(entry_orders()[0])
+    mine = bot(chat, FakeDesk(), cycle_record(), entry)
+    mine.hear(Recorded(1, entry))
+    await mine.tell_waiting()
+
+    said, lane = chat.told
+    assert [button.data for button in said.buttons[0]] == [f"/why {decision()}", "/chart SP500", "/fx SP500"]
+    assert (said.thread, lane) == (decision(), Lane.NOTICE)
+
+
+async def test_a_picture_comes_with_the_answer() -> None:
+    async def draw(*wanted: Any) -> bytes:
+        return repr(wanted).encode()
+
+    asked = said_at_the_terminal("/chart SP500 30", "k1")
+    reply = await bot(ListChat(), FakeDesk(), picture=draw).answer(asked, "console")
+
+    assert reply.said().picture == b"('candles', 'SP500', 30, None)"
