@@ -236,7 +236,7 @@ class Registry:
         return await context.questions.ask(command, context, arguments, card)
 
     def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name.casefold(), self._called, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name.casefold(), self._called, n=1, cutoff=0.7)
         hint = f" Did you mean /{near[0]}?" if near else " /help lists the commands."
         return f"There is no command /{name[:32]}.{hint}"
 

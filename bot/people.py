@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import NamedTuple
 
-from configs.schema.chat import ChatSettings
+from configs.schema.chat import RESERVED, ChatSettings
 from engine.core.domain.errors import Refused
 from engine.ports import Asks, Known, Linked
 
@@ -53,7 +53,6 @@ SURFACES = ("telegram", "discord")
 """Where people have accounts."""
 ROLES = {role.word: role for role in Role}
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_RESERVED = (CONSOLE.name, "all")
 
 
 class Entry(NamedTuple):
@@ -138,7 +137,7 @@ class People:
         known = self.name_of(who)
         if known:
             return known
-        taken = {entry.name for entry in self.everybody()} | set(_RESERVED)
+        taken = {entry.name for entry in self.everybody()} | RESERVED
         shown = re.sub(r"[^a-z0-9_-]", "", who.shown.casefold())[:32]
         return shown if _NAME.fullmatch(shown) and shown not in taken else f"{who.surface}-{who.number}"[:32]
 
@@ -164,7 +163,7 @@ class People:
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or name in _RESERVED:
+    if not _NAME.fullmatch(name) or name in RESERVED:
         raise Refused(
             f"{name[:32]!r} is no name: expected a letter, then letters, digits, - and _, such as ana"
         )

@@ -435,7 +435,11 @@ def models_rollback(
 
 def main() -> None:
     """Run the command; errors are one line on stderr and an exit code: 1 refused, 2 bad input."""
-    _guarded(app)
+    before = os.umask(0o077)  # what a desk writes down is for its owner's eyes
+    try:
+        _guarded(app)
+    finally:
+        os.umask(before)
 
 
 def _guarded(command: Callable[[], Any]) -> None:

@@ -21,7 +21,7 @@ from jobs.home import Home
 
 LAST_WORDS_S = 5.0
 """So long a desk that ends waits until what it has said has been carried."""
-PRIVATE = frozenset({"roles", "whoami"})
+PRIVATE = frozenset({"roles", "whoami", "status", "trades", "risk", "chart", "report"})
 """Commands whose answers are for who asked."""
 ABOUT_ONE = frozenset({"buy", "sell", "forcelong", "fx", "close", "lock", "unlock", "why", "whynot", "chart"})
 """Commands that an instrument may follow."""
@@ -44,11 +44,25 @@ def talks(settings: Settings) -> bool:
     return settings.chat.telegram.enabled or settings.chat.discord.enabled
 
 
+def ready(settings: Settings) -> None:
+    """Look that each chat of the profile can be opened, before anything else is: its token, and its library."""
+    if settings.chat.telegram.enabled:
+        import bot.chat.telegram
+
+        load_token(TELEGRAM, settings.chat, os.environ)
+    if settings.chat.discord.enabled:
+        import bot.chat.discord  # noqa: F401 - whether it is there
+
+        load_token(DISCORD, settings.chat, os.environ)
+
+
 @contextlib.asynccontextmanager
 async def chats_of(home: Home, settings: Settings, desk: Desk) -> AsyncIterator[Chats]:
     """What the profile names, opened; SettingsError without its token. A desk that ends has its last words carried."""
     where, name, clock = home.store(settings), settings.desk.name, WallClock()
-    with closing(SqlAsks(where, name)) as asks, closing(SqlMail(where, name)) as mail:
+    async with contextlib.AsyncExitStack() as closing_all:
+        asks = closing_all.enter_context(closing(SqlAsks(where, name)))
+        mail = closing_all.enter_context(closing(SqlMail(where, name)))
         chats: list[Any] = []
         if settings.chat.telegram.enabled:
             chats.append(_telegram(settings, mail, clock))
@@ -57,6 +71,7 @@ async def chats_of(home: Home, settings: Settings, desk: Desk) -> AsyncIterator[
         outboxes = tuple(Outbox(mail, chat.sender, chat.source, clock.now, clock.monotonic) for chat in chats)
         for chat, outbox in zip(chats, outboxes, strict=True):
             chat.posted = outbox.wake
+            closing_all.push_async_callback(chat.close)
         pumps = [asyncio.create_task(outbox.run(), name=f"outbox {outbox.source}") for outbox in outboxes]
         try:
             yield Chats(tuple(chats), outboxes, asks)
@@ -65,7 +80,6 @@ async def chats_of(home: Home, settings: Settings, desk: Desk) -> AsyncIterator[
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            await asyncio.gather(*(chat.close() for chat in chats), return_exceptions=True)
 
 
 async def _last_words(outboxes: Sequence[Outbox]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from bot.alerts import Level
 from bot.app import Bot
 from bot.chat.console import ConsoleChat, typed
 from bot.chat.port import Chat
@@ -100,6 +101,7 @@ def bot_over(
         asks=asks,
         wall=WallClock().now,
         picture=picture,
+        quietest=Level.INFO if beside else Level.NOTICE,
     )
 
 

@@ -30,7 +30,7 @@ from engine.venues.ccxt.rest import Rest
 from engine.venues.ccxt.rules import RuleBook
 from jobs.anchoring import Anchoring, anchors_of
 from jobs.bootstrap import Engine, open_engine
-from jobs.chats import chats_of, talks
+from jobs.chats import chats_of, ready, talks
 from jobs.clocks import WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
@@ -57,6 +57,7 @@ def main(root: Path, settings: Settings, *, chat: bool, as_json: bool, standby: 
             f"no live bars of {', '.join(odd)}: an exchange trades names such as BTC/{settings.desk.currency};"
             " for recorded bars, expected --replay FILE"
         )
+    ready(settings)
     home = Home(root)
     with acting(home, settings, standby=standby) as held, heartbeat(home.root) as heart:
         result = asyncio.run(run_live(home, settings, tell, held, heart, chat=chat))

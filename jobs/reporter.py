@@ -64,9 +64,8 @@ class Reporter:
         records: list[Record] = [record_of(report, at)]
         if not report.agrees:
             wrong = {"cash_change": str(report.cash_change), "cash_flow": str(report.cash_flow)}
-            records.append(
-                IncidentRecord(f"i-{day}-report", at, "report", "fills and ledger differ", wrong, None)
-            )
+            text = f"the cash of {day} changed by {report.cash_change}, its fills explain {report.cash_flow}"
+            records.append(IncidentRecord(f"i-{day}-report", at, "report", text, wrong, None))
         await engine.writer.write(records)
         self.sent += 1
         self._tell(report)

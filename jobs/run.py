@@ -22,7 +22,7 @@ from engine.store.lease import Sole, SqlLease, lease
 from engine.store.lock import hold
 from jobs.anchoring import Anchoring, anchors_of
 from jobs.bootstrap import Engine, open_engine
-from jobs.chats import Chats, chats_of, talks
+from jobs.chats import Chats, chats_of, ready, talks
 from jobs.clocks import ReplayClock, WallClock
 from jobs.console import bot_over
 from jobs.daily_report import DayReport
@@ -50,6 +50,7 @@ def main(
     standby: bool = False,
 ) -> None:
     """Open the files, run, say what was done."""
+    ready(settings)
     universe = open_files(
         paths,
         settings,

@@ -11,15 +11,18 @@ from typing import Any, NamedTuple
 import typer
 
 from bot.chat.telegram_setup import FirstTalk, Met
+from bot.command import clean
 from bot.people import Who
 from configs.load import convert, find, load, read, text_of
 from configs.secrets import TELEGRAM
-from engine.core.domain.errors import BadInput
+from engine.core.domain.errors import BadInput, Refused
 from jobs.output import say, show
 
 PROFILE, KEYS = "desk.yaml", "chat.env"
 WITHIN_S = 300.0
-"""So long somebody may take to write the number."""
+"""So long somebody may take to write the word."""
+LETTERS, LONG = "abcdefghjkmnpqrstuvwxyz", 8
+"""Of the word: none that looks like another, and too many to guess."""
 HELLO = "This is your desk. You are {name}, its owner. /help lists what it can be asked."
 
 NOBODY = Met(Who("telegram", 1), 1)
@@ -47,13 +50,21 @@ def main(root: Path, profile: str, name: str, *, as_json: bool) -> None:
     token = _token()
     url = settings.chat.telegram.url
     met, bot = asyncio.run(_meet(token, url))
+    _agreed(met)
     values["chat"] = _chat(values.get("chat", {}), name, met, made.keys)
     convert(values, {}, made.profile)
     root.mkdir(parents=True, exist_ok=True)
-    _write(made.keys, f"{TELEGRAM}={token}\n", 0o600)
     header = f"# The profile {base.stem}, talked to by {name} at Telegram. Made by `whydesk setup`.\n"
-    _write(made.profile, header + text_of(values), 0o644)
-    asyncio.run(_hello(token, url, met.chat, HELLO.format(name=name)))
+    _write(made.keys, f"{TELEGRAM}={token}\n")
+    try:
+        _write(made.profile, header + text_of(values))
+    except BaseException:
+        made.keys.unlink()
+        raise
+    try:
+        asyncio.run(_hello(token, url, met.chat, HELLO.format(name=name)))
+    except Refused as error:
+        say(f"The first words did not arrive: {error}. Everything else is done.")
     result = {"bot": bot, "owner": name, "telegram": met.who.number} | _paths(made)
     show(as_json, result, _next(result, root))
 
@@ -71,11 +82,21 @@ def _token() -> str:
 async def _meet(token: str, url: str) -> tuple[Met, str]:
     async with aclosing(FirstTalk(token, url)) as talk:
         bot = await talk.name()
-        number = f"{secrets.randbelow(9000) + 1000}"
-        say(f"The bot is @{bot}. Open https://t.me/{bot}, press Start, and write this number to it: {number}")
-        met = await talk.wait_for(number, WITHIN_S)
-    say(f"{met.who.shown} ({met.who.number}) wrote it.")
+        await talk.forget()
+        word = "".join(secrets.choice(LETTERS) for _ in range(LONG))
+        say(
+            f"The bot is @{bot}. Open https://t.me/{bot}?start={word} and press Start, or write to it: {word}"
+        )
+        met = await talk.wait_for(word, WITHIN_S)
     return met, bot
+
+
+def _agreed(met: Met) -> None:
+    """Somebody who sits at the terminal says whether that is who should own the desk."""
+    shown = f"{clean(met.who.shown)} (number {met.who.number})"
+    say(f"{shown} wrote it.")
+    if sys.stdin.isatty() and not typer.confirm("Is that you?", default=True, err=True):
+        raise Refused(f"nothing was written: {shown} is not you")
 
 
 async def _hello(token: str, url: str, chat: int, text: str) -> None:
@@ -92,9 +113,9 @@ def _chat(before: dict[str, Any], name: str, met: Met, keys: Path) -> dict[str, 
     }
 
 
-def _write(path: Path, text: str, mode: int) -> None:
-    """Make the file; never write over one."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+def _write(path: Path, text: str) -> None:
+    """Make the file, for its owner's eyes only; never write over one."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
 
 

@@ -84,13 +84,13 @@ def rules_from(name: str, bars: BarArrays) -> Instrument:
     Years are counted in bars as the data has them, nights and holidays left out.
     """
     digits = max((-int(Decimal(repr(p)).as_tuple().exponent) for p in bars.close[-1000:].tolist()), default=2)
-    worth = 10.0 ** -round(float(np.log10(np.median(bars.close)))) / 100
+    finest = -round(float(np.log10(np.median(bars.close)))) - 2
     years = (int(bars.end_ms[-1]) - int(bars.end_ms[0])) / YEAR_MS
     per_year = (bars.size - 1) / years if years > 0 else 252.0
     return Instrument(
         name=name,
         tick=Decimal(1).scaleb(-min(max(digits, 0), 10)),
-        lot=Decimal(repr(worth)) if worth >= 1e-10 else Decimal("1E-10"),
+        lot=Decimal(1).scaleb(max(finest, -10)),
         bars_per_year=round(per_year, 1),
     )
 

@@ -21,5 +21,6 @@ COMMANDS = (
         "/report [day]",
         "The report of a day; of the last one when none is named.",
         _report,
+        aliases=("daily",),
     ),
 )

@@ -43,5 +43,12 @@ def _position(position: dict[str, Any]) -> str:
 
 
 COMMANDS = (
-    ChatCommand("status", Role.VIEWER, "/status", "State, equity, positions, as of the last bar.", _status),
+    ChatCommand(
+        "status",
+        Role.VIEWER,
+        "/status",
+        "State, equity, positions, as of the last bar.",
+        _status,
+        aliases=("balance", "count"),
+    ),
 )

@@ -7,6 +7,9 @@ from msgspec import Meta, Struct
 Account = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """The number of an account at a platform; 0 for none."""
 
+RESERVED = frozenset({"console", "all"})
+"""Names that nobody can have."""
+
 
 class PersonSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Somebody, under the same name on every platform."""
@@ -56,3 +59,15 @@ class ChatSettings(Struct, frozen=True, forbid_unknown_fields=True):
             twice = sorted({str(each) for each in told if told.count(each) > 1})
             if twice:
                 raise ValueError(f"chat.people: {what} {', '.join(twice)} is named twice")
+        for name in RESERVED & {person.name for person in self.people}:
+            raise ValueError(f"chat.people: {name} is a name of the desk's own")
+        chats = self.telegram.chats
+        if 0 in chats or len(set(chats)) < len(chats):
+            raise ValueError(f"chat.telegram.chats: expected numbers of chats, each once, was {list(chats)}")
+        if self.telegram.enabled and not chats:
+            raise ValueError("chat.telegram.chats is empty: alerts would reach nobody; name a chat")
+        if self.discord.enabled and not (self.discord.guild and self.discord.channel):
+            raise ValueError(
+                "chat.discord: guild and channel are needed, was"
+                f" guild {self.discord.guild}, channel {self.discord.channel}"
+            )

@@ -15,7 +15,7 @@ import pytest
 from configs.load import load
 from engine.core.pipeline import NEED
 from tests.desks import brisk, profile, trending_bars, write_csv
-from tests.telegram.server import ME, TOKEN, BotServer, person
+from tests.telegram.server import GROUP, ME, TOKEN, BotServer, person
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 PATIENCE_S = 60.0
@@ -49,10 +49,11 @@ class Newcomer:
         assert setting_up.stderr is not None
         async for line in setting_up.stderr:
             self.heard.append(line.decode())
-            if number := re.search(r"write this number to it: (\d{4})", self.heard[-1]):
+            if word := re.search(r"write to it: ([a-z]{8})$", self.heard[-1].strip()):
                 self.server.write("hello?")
-                self.server.write(number[1], **{"from": person(7, "Mallory", is_bot=True)})
-                self.server.write(number[1])
+                self.server.write(word[1], GROUP)
+                self.server.write(word[1], **{"from": person(7, "Mallory", is_bot=True)})
+                self.server.write(f"/start {word[1]}")
         return await setting_up.wait()
 
     @asynccontextmanager
@@ -122,7 +123,7 @@ async def test_from_a_token_to_an_answer_and_through_a_kill_and_a_crash(newcomer
         await newcomer.until(lambda: newcomer.card("Why")[0])
         why = newcomer.card("Why")[0]
         await newcomer.ask(why, why.removeprefix("/why "))
-        await newcomer.ask("/chart AAA", "PAPER: AAA")
+        await newcomer.ask("/chart equity", "PAPER: equity")
         assert server.called("sendPhoto"), "a picture, not only its text"
         await newcomer.ask("/kill something is odd", "The desk is halted.")
         process.send_signal(signal.SIGKILL)

@@ -270,7 +270,7 @@ def test_f4_a_torn_end_of_the_log_is_dropped_and_shows_at_the_anchor(tmp_path: P
 
 @pytest.mark.slow
 def test_f5_a_flipped_bit_is_never_a_whole_journal_with_other_content(tmp_path: Path) -> None:
-    _, _, records, anchors = written(tmp_path, 200)
+    _, _, records, anchors = written(tmp_path, 450)
     with closing(SqlJournal(tmp_path / "desk.db")):
         pass  # the last one to close copies the log back
     whole = (tmp_path / "desk.db").read_bytes()

@@ -31,9 +31,10 @@ def book_room(held: Sequence[Holding], sign: int, var: float, limit: float) -> f
         return 1e9 if var <= 0 else 0.0
     before = sum([holding.var for holding in held])
     beside = sum([holding.var * _together(holding, sign) for holding in held])
-    if not before <= limit:
+    spare = beside * beside + limit * limit - before * before
+    if not (before <= limit and spare >= 0):  # a volatility below zero is no figure to count on
         return 0.0
-    return max(0.0, (math.sqrt(beside * beside + limit * limit - before * before) - beside) / var)
+    return max(0.0, (math.sqrt(spare) - beside) / var)
 
 
 def _together(holding: Holding, sign: int) -> float:

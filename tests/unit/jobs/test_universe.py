@@ -73,6 +73,7 @@ def test_rules_are_as_fine_as_the_prices(scale: float) -> None:
 
     worth = float(rules.lot) * float(np.median(scaled.close))
     assert 0.001 < worth < 0.1
+    assert rules.lot.as_tuple().digits == (1,), "a power of ten, without a digit of noise"
     assert float(rules.tick) <= float(scaled.close.min())
     assert 360 < rules.bars_per_year < 370
 

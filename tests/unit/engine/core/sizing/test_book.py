@@ -47,6 +47,10 @@ def test_the_more_it_moves_with_the_rest_the_smaller_it_is(
     assert unknown - 1e-12 <= together <= apart + 1e-12
 
 
+def test_a_loss_below_zero_is_no_figure_and_leaves_no_room() -> None:
+    assert book_room([Holding(1, -0.8, 0.0)], 1, VAR, LIMIT) == 0
+
+
 def test_what_wins_when_the_rest_loses_leaves_more_room() -> None:
     held = [Holding(1, 0.02, 0.9)]
 
