@@ -18,7 +18,7 @@ import msgspec
 from bot.chat.port import Button, Lane, Place, Said
 from bot.command import Card, ChatCommand, Confirm, Context, Denied, Registry, Reply, beneath, clean
 from bot.commands.roles import Change, change
-from bot.people import People, Person, Role, Who
+from bot.people import People, Person, Role, Who, numbered
 from configs.schema.chat import ChatSettings
 from engine.core.domain.errors import WhydeskError
 from engine.core.domain.records import CommandRecord
@@ -89,6 +89,7 @@ class Confirmations:
         self._settings = settings
         self._tell = tell
         self._wall = wall
+        self._asking = asyncio.Lock()
 
     async def ask(self, command: ChatCommand, context: Context, arguments: str, card: Card) -> Reply:
         """The card, for whoever asked; what needs a second person is told to everybody who listens."""
@@ -125,12 +126,15 @@ class Confirmations:
 
     async def ask_access(self, who: Who, place: Place) -> None:
         """Tell the owners that somebody wants to be heard, unless they were told and have not said yet."""
-        who = who._replace(shown=clean(who.shown)[:40])
-        for asked in self._asks.waiting(self._wall()):
-            known = _read(asked)
-            if known.kind is Kind.ACCESS and known.who[:2] == who[:2]:
-                return
-        name = self._people.new_name(who)
+        async with self._asking:  # of two who show one name, the second is told that the first may have it
+            await self._ask_access(who._replace(shown=clean(who.shown)[:40]), place)
+
+    async def _ask_access(self, who: Who, place: Place) -> None:
+        waiting = [_read(asked) for asked in self._asks.waiting(self._wall())]
+        strangers = [request for request in waiting if request.kind is Kind.ACCESS]
+        if any(request.who[:2] == who[:2] for request in strangers):
+            return
+        name = self._people.new_name(who, frozenset(request.name for request in strangers))
         text = (
             f"{who.surface} account {who.number} asks for access; it shows the name {who.shown!r}, which"
             f" proves nothing. It would be called {name}."
@@ -336,16 +340,25 @@ class Confirmations:
             return await self._again(asked, request, context)
         if self._wall() >= asked.expires:
             return Reply("That could be answered for a day. /roles grant does the same.", ok=False)
+        account = request.who._replace(shown="")
+        name = self._name_for(account, request.name if role else "")
+        if not name:
+            told = f"{account.surface}:{account.number}"
+            return Reply(f"Its name is somebody else's by now. /roles grant {told} <role> <name>", ok=False)
         if not asked.answer and not await self._first(nonce, role.word if role else "no", context):
             return await self._access(context, nonce, role)
-        account = request.who._replace(shown="")
         try:
-            told = await change(
-                context, Change("grant" if role else "deny", request.name, role, account), context.key
+            reply = await change(
+                context, Change("grant" if role else "deny", name, role, account), context.key
             )
         except WhydeskError as error:
             return Reply(str(error), ok=False)
-        return told._replace(update=_named(nonce))
+        return reply._replace(update=_named(nonce))
+
+    def _name_for(self, account: Who, wished: str) -> str:
+        """What it is called from now on; the wished one only while nobody else is; empty where nothing is free."""
+        names = (wished, numbered(account))
+        return next((each for each in names if each and self._people.may_be(account, each)), "")
 
     async def _closed(self, asked: Asked, answer: str, context: Context, text: str) -> Reply:
         if self._wall() >= asked.expires:

@@ -91,9 +91,13 @@ def _preview(context: Context, arguments: str) -> Card | Reply | None:
     wanted = _read(context, arguments)
     if wanted.kind == "revoke":
         return None
-    before = _people(context).role(wanted.name)
-    facts = {f"the role of {wanted.name}": before.word if before else "none"}
-    text = f"From now on {_said(wanted)}. Before: {before.word if before else 'no role'}."
+    people = _people(context)
+    before, heard = people.role(wanted.name), _accounts(people.heard(wanted.name, wanted.account))
+    facts = {
+        f"the role of {wanted.name}": before.word if before else "none",
+        f"the list of accounts of {wanted.name}": heard,
+    }
+    text = f"From now on {_said(wanted)}. Before: {before.word if before else 'no role'}. Heard: {heard}."
     return Card(Confirm.CODE, text, Role.OWNER, facts, {})
 
 
@@ -137,8 +141,11 @@ def _account(context: Context, text: str) -> Who:
 
 def _line(entry: Entry) -> str:
     role = entry.role.word if entry.role else "no role"
-    accounts = ", ".join(f"{surface} {number}" for surface, number in entry.accounts) or "no account"
-    return f"{entry.name}: {role}, said by {entry.by}; {accounts}"
+    return f"{entry.name}: {role}, said by {entry.by}; {_accounts(entry.accounts)}"
+
+
+def _accounts(accounts: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(f"{surface} {number}" for surface, number in accounts) or "no account"
 
 
 def _people(context: Context) -> People:
