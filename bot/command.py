@@ -116,8 +116,8 @@ class Questions(Protocol):
     async def answer(self, context: "Context", nonce: str, code: str, *, yes: bool, pressed: bool) -> Reply:
         """What came of a yes or a no."""
 
-    def newest(self, context: "Context", *, yes: bool) -> str:
-        """The newest question that this person may answer so, here; empty for none."""
+    def waiting(self, context: "Context", *, yes: bool) -> tuple[str, ...]:
+        """The questions that this person may answer so, here, newest first."""
 
 
 class Context(NamedTuple):

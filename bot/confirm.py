@@ -159,13 +159,18 @@ class Confirmations:
             return await self._access(context, nonce, GRANTS[verb])
         return await self.answer(context, nonce, "", yes=verb == "y", pressed=True)
 
-    def newest(self, context: Context, *, yes: bool) -> str:
-        """The newest question that this person may answer so; empty for none."""
-        for asked in reversed(self._asks.waiting(self._wall())):
-            request = _read(asked)
-            if request.kind is not Kind.ACCESS and not self._may_not(request, context, yes=yes, pressed=True):
-                return asked.nonce
-        return ""
+    def waiting(self, context: Context, *, yes: bool) -> tuple[str, ...]:
+        """The questions that this person may answer so, newest first; none that was asked after the answer was sent."""
+        now = self._wall()
+        return tuple(
+            asked.nonce
+            for asked in reversed(self._asks.waiting(now))
+            if asked.at <= (context.sent or now) and self._may_answer(_read(asked), context, yes=yes)
+        )
+
+    def _may_answer(self, request: Request, context: Context, *, yes: bool) -> bool:
+        asks = request.kind is not Kind.ACCESS
+        return asks and self._may_not(request, context, yes=yes, pressed=True) is None
 
     def awaiting_code(self, context: Context) -> str:
         """The newest question that this person answers here by four digits; empty for none."""

@@ -471,3 +471,43 @@ async def test_a_kill_while_the_yes_to_a_resume_is_written_down_is_not_undone() 
 
     assert reply.text.startswith("Nothing was done: the desk was reducing since None and is now halted")
     assert talk.done == []
+
+
+async def test_a_yes_without_a_name_is_none_to_what_was_asked_after_it_was_written() -> None:
+    talk = Talk()
+    card = await halted(talk)
+
+    reply = await talk.say("abe", "/approve", age_s=10)
+
+    assert reply.text == "Nothing waits for your answer here."
+    assert talk.done == ["kill"]
+    talk.wait(1)
+    assert (await talk.say("abe", "/approve")).ok
+    assert card.update and talk.done == ["kill", "resume"]
+
+
+async def test_a_yes_that_waited_says_nothing_any_more() -> None:
+    talk = Talk()
+    card = await halted(talk)
+    nonce = button(card, "Yes").data.rpartition(":")[2]
+    talk.wait(60)
+
+    for text in ("/approve", f"/approve {nonce}"):
+        assert "at most 30 s; say it again" in (await talk.say("abe", text, age_s=31)).text
+    assert talk.done == ["kill"]
+
+
+async def test_where_more_than_one_question_waits_a_yes_names_its_own() -> None:
+    talk = Talk()
+    await talk.say("tom", "/sell SP500 1")
+    second = await talk.say("tom", "/sell SP500 2")
+    nonce = button(second, "Yes").data.rpartition(":")[2]
+
+    reply = await talk.say("tom", "/approve")
+
+    assert (reply.ok, talk.done) == (False, [])
+    assert reply.text == f"2 questions wait for your yes: name one, such as /approve {nonce}"
+    assert (await talk.say("tom", f"/approve {nonce}")).ok
+    assert [command.quantity for command in talk.desk.commands] == [Decimal("2")]
+    assert (await talk.say("tom", "/approve")).ok
+    assert talk.done == ["close", "close"]
