@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -25,7 +26,11 @@ log = logging.getLogger(__name__)
 HASTY = ("kill", "pause")
 """What goes before all that waits."""
 ASKED = 1000
-"""Messages of a chat that may wait for an answer; then the chat waits."""
+"""Messages of a chat that may wait for an answer."""
+OF_ONE, OF_A_STRANGER, OF_STRANGERS = 20, 5, 100
+"""So many of them may be one account's, one's that the profile does not name, and all those accounts' together."""
+TURNED_AWAY = 100
+"""So many may be told at once that they do not wait; what comes on top is dropped, and comes again after a restart."""
 HOUR, TEN_MINUTES = timedelta(hours=1), timedelta(minutes=10)
 STRANGERS = 20
 """So many unknown accounts are told to the owners within an hour."""
@@ -33,6 +38,7 @@ TRIES = 5
 """So many refused tries of one account within ten minutes are told to the owners, once."""
 SILENCE = Reply("", ok=False)
 """To strangers, for the rest of the hour."""
+TOO_MUCH = Reply("Nothing was done: too much of yours waits for an answer. Say it again later.", ok=False)
 
 WAITING = 1000
 """Records that may wait to be told; what comes on top is counted, and said when there is room again."""
@@ -43,6 +49,54 @@ class Asked(NamedTuple):
 
     message: Message
     hasty: int
+    stranger: bool = False
+
+
+class Line:
+    """The messages of one chat that wait for an answer: bounded, by account too, so that nobody fills it for others."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Asked] = asyncio.Queue(ASKED)
+        self._waiting: Counter[tuple[str, int]] = Counter()
+
+    async def wait(self, asked: Asked) -> None:
+        """Take it as soon as there is room."""
+        await self._queue.put(asked)
+
+    def takes(self, asked: Asked, *, stranger: bool) -> bool:
+        """Take it if there is room now."""
+        account = _account(asked.message)
+        full = self._waiting[account] >= (OF_A_STRANGER if stranger else OF_ONE) or (
+            stranger and self._waiting[_STRANGERS] >= OF_STRANGERS
+        )
+        if full or self._queue.full():
+            return False
+        self._queue.put_nowait(asked._replace(stranger=stranger))
+        self._waiting.update((account, _STRANGERS) if stranger else (account,))
+        return True
+
+    async def next(self) -> Asked:
+        """The one that has waited longest."""
+        asked = await self._queue.get()
+        self._waiting -= Counter(
+            (_account(asked.message), _STRANGERS) if asked.stranger else (_account(asked.message),)
+        )
+        return asked
+
+    def answered(self) -> None:
+        """The newest that was taken out has its answer."""
+        self._queue.task_done()
+
+    async def empty(self) -> None:
+        """Until each has its answer."""
+        await self._queue.join()
+
+
+_STRANGERS = ("", 0)
+
+
+def _account(message: Message) -> tuple[str, int]:
+    return message.who.surface, message.who.number
 
 
 class Bot:
@@ -94,6 +148,7 @@ class Bot:
         self._missed = 0
         self._hasty: set[asyncio.Task[None]] = set()
         self._hurried = 0
+        self._turned_away: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Answer messages and tell alerts until every chat has ended, then tell the alerts that still wait.
@@ -106,9 +161,9 @@ class Bot:
         talking = [asyncio.create_task(self._talk(chat)) for chat in self._chats]
         try:
             await asyncio.gather(*talking)
-            await asyncio.gather(*self._hasty)
+            await asyncio.gather(*self._hasty, *self._turned_away)
         finally:
-            beside = (telling, *talking, *self._hasty)
+            beside = (telling, *talking, *self._hasty, *self._turned_away)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -116,30 +171,44 @@ class Bot:
 
     async def _talk(self, chat: Chat) -> None:
         """One chat to its end; what it brought is answered all the same when it breaks off."""
-        asked: asyncio.Queue[Asked] = asyncio.Queue(ASKED)
-        serving = asyncio.create_task(self._serve(chat, asked))
+        line = Line()
+        serving = asyncio.create_task(self._serve(chat, line))
         try:
-            await self._listen(chat, asked)
-            await asked.join()
+            await self._listen(chat, line)
+            await line.empty()
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
 
-    async def _listen(self, chat: Chat, asked: asyncio.Queue[Asked]) -> None:
+    async def _listen(self, chat: Chat, line: Line) -> None:
         try:
             async for message in chat.messages():
-                await self._receive(chat, message, asked)
+                await self._receive(chat, message, line)
         except Exception:
             log.exception("the chat %s ended by an error; the others go on", chat.source)
 
-    async def _receive(self, chat: Chat, message: Message, asked: asyncio.Queue[Asked]) -> None:
-        if not self._is_hasty(message):
-            await asked.put(Asked(message, self._hurried))
+    async def _receive(self, chat: Chat, message: Message, line: Line) -> None:
+        """Nothing that somebody says may keep the next message from being read. Only the terminal, which is one's own,
+        waits for itself.
+        """
+        if self._is_hasty(message):
+            self._hurried += 1
+            hasty = asyncio.create_task(self._answer_to(chat, message, self._hurried))
+            self._hasty.add(hasty)
+            hasty.add_done_callback(self._hasty.discard)
+        elif message.who.surface == TERMINAL.surface:
+            await line.wait(Asked(message, self._hurried))
+        else:
+            stranger = self._people.by_profile(message.who) is None
+            if not line.takes(Asked(message, self._hurried), stranger=stranger):
+                self._turn_away(chat, message, SILENCE if stranger else TOO_MUCH)
+
+    def _turn_away(self, chat: Chat, message: Message, reply: Reply) -> None:
+        if len(self._turned_away) >= TURNED_AWAY:
             return
-        self._hurried += 1
-        hasty = asyncio.create_task(self._answer_to(chat, message, self._hurried))
-        self._hasty.add(hasty)
-        hasty.add_done_callback(self._hasty.discard)
+        telling = asyncio.create_task(self._say(chat, message, reply))
+        self._turned_away.add(telling)
+        telling.add_done_callback(self._turned_away.discard)
 
     def _is_hasty(self, message: Message) -> bool:
         """A kill or a pause of somebody who may: nobody else gets past those who wait."""
@@ -149,16 +218,18 @@ class Bot:
         person = self._person(message)
         return person is not None and command.role is not None and person.role >= command.role
 
-    async def _serve(self, chat: Chat, asked: asyncio.Queue[Asked]) -> None:
+    async def _serve(self, chat: Chat, line: Line) -> None:
         while True:
-            message, hurried = await asked.get()
+            message, hurried, _ = await line.next()
             await asyncio.gather(*self._hasty)
             await self._answer_to(chat, message, hurried)
-            asked.task_done()
+            line.answered()
 
     async def _answer_to(self, chat: Chat, message: Message, hurried: int) -> None:
+        await self._say(chat, message, await self.answer(message, chat.source, hurried))
+
+    async def _say(self, chat: Chat, message: Message, reply: Reply) -> None:
         """A chat that takes no answer may still bring the next message, and that may be a kill."""
-        reply = await self.answer(message, chat.source, hurried)
         try:
             await chat.answer(message, reply.said())
         except Exception:
