@@ -36,6 +36,8 @@ STRANGERS = 20
 """So many unknown accounts are told to the owners within an hour."""
 TRIES = 5
 """So many refused tries of one account within ten minutes are told to the owners, once."""
+WRITTEN = 10
+"""So many refused wishes of one account within ten minutes are written down, each; those on top are counted."""
 SILENCE = Reply("", ok=False)
 """To strangers, for the rest of the hour."""
 TOO_MUCH = Reply("Nothing was done: too much of yours waits for an answer. Say it again later.", ok=False)
@@ -142,6 +144,8 @@ class Bot:
         self._identified = Pace(3, HOUR)
         self._announced = Pace(STRANGERS, HOUR)
         self._tries = Pace(TRIES, TEN_MINUTES)
+        self._written = Pace(WRITTEN, TEN_MINUTES)
+        self._unwritten: Counter[tuple[str, int]] = Counter()
         self._warned = Pace(1, TEN_MINUTES)
         self._warnings = Pace(STRANGERS, HOUR)
         self._news: asyncio.Queue[Record] = asyncio.Queue(WAITING)
@@ -348,20 +352,37 @@ class Bot:
         now, account = self._wall(), (message.who.surface, message.who.number)
         named = self._registry.called(self._registry.named(message.text))
         changes = message.how is How.PRESSED or (named is not None and named.effect is not Effect.NOTHING)
-        if changes and self._remember is not None:
-            at = self._now()
-            key = record_id("a", at, source, message.key, "denied")
-            asked = clean(message.text)[:200]
-            record = AnswerRecord(key, at, name, asked, f"refused: {reply.text}", True, ())
-            try:
-                await self._remember(record)
-            except StoreFailed as error:  # a refusal stands also where it cannot be written down
-                log.warning("a refused wish of %s could not be written down: %s", name, error)
+        if changes:
+            await self._write_down(message, source, name, reply.text)
         if reply.denied is not Denied.ROLE or self._tries.count(account, now) < TRIES:
             return
         if self._warned.allows(account, now) and self._warnings.allows("all", now):
             text = f"{name} ({account[0]} {account[1]}) was refused {TRIES} times within ten minutes. Last: "
             await self._tell_people(Said(f"{text}“{clean(message.text)[:100]}”."), Lane.URGENT)
+
+    async def _write_down(self, message: Message, source: str, name: str, why: str) -> None:
+        """Each of the first; then one that says so, and how many there were with the next one that is written."""
+        at, account = self._now(), _account(message)
+        before = self._unwritten[account]
+        if self._written.allows(account, self._wall()):
+            del self._unwritten[account]
+            more = f" Before it {before} more were refused and not written down." if before else ""
+        else:
+            self._unwritten[account] = before + 1
+            more = " Further ones are counted and not written down."
+            if len(self._unwritten) > Pace.MOST_KEYS:
+                del self._unwritten[next(iter(self._unwritten))]
+            if before:
+                return
+        if self._remember is None:
+            return
+        key = record_id("a", at, source, message.key, "denied")
+        asked = clean(message.text)[:200]
+        record = AnswerRecord(key, at, name, asked, f"refused: {why}{more}", True, ())
+        try:
+            await self._remember(record)
+        except StoreFailed as error:  # a refusal stands also where it cannot be written down
+            log.warning("a refused wish of %s could not be written down: %s", name, error)
 
     async def tell_waiting(self) -> None:
         """Tell every alert that waits now."""

@@ -330,6 +330,26 @@ async def test_five_refused_tries_within_ten_minutes_are_told_once_and_each_is_w
     assert refused[0].answer == "refused: /kill needs the role trader; vera has viewer."
 
 
+@pytest.mark.parametrize("name", ["nobody", "vera"])
+async def test_whoever_keeps_being_refused_fills_no_journal_and_how_often_it_was_is_written_down(
+    name: str,
+) -> None:
+    talk = Talk()
+
+    for _ in range(500):
+        await talk.say(name, "/kill x")
+    during = [record.answer for record in talk.records if isinstance(record, AnswerRecord)]
+    talk.wait(600)
+    await talk.say("tom", "/resume")
+    await talk.say(name, "/kill x")
+
+    assert len(during) == 11
+    assert during[-1].endswith(" Further ones are counted and not written down.")
+    others, last = (record.answer for record in talk.records[11:] if isinstance(record, AnswerRecord))
+    assert "not written down" not in others
+    assert last.endswith(" Before it 490 more were refused and not written down.")
+
+
 async def test_refused_tries_that_are_far_apart_are_no_alarm() -> None:
     talk = Talk()
 
