@@ -13,7 +13,7 @@ from bot.command import Context, Denied, Effect, Registry, Reply, clean
 from bot.commands import REGISTRY
 from bot.commands.roles import who_is
 from bot.confirm import Confirmations
-from bot.people import TERMINAL, Pace, People, Person
+from bot.people import TERMINAL, Pace, People, Person, aside
 from configs.schema.chat import ChatSettings
 from engine.core.domain.errors import StoreFailed, WhydeskError
 from engine.core.domain.events import Recorded
@@ -27,6 +27,8 @@ HASTY = ("kill", "pause")
 """What goes before all that waits."""
 ASKED = 1000
 """Messages of a chat that may wait for an answer."""
+STORE_S = 0.5
+"""So long a kill or a pause waits for the store to say who it is of."""
 OF_ONE, OF_A_STRANGER, OF_STRANGERS = 20, 5, 100
 """So many of them may be one account's, one's that the profile does not name, and all those accounts' together."""
 TURNED_AWAY = 100
@@ -47,7 +49,7 @@ WAITING = 1000
 
 
 class Asked(NamedTuple):
-    """A message that waits for its answer, and how many hasty ones had come before it."""
+    """A message that waits for its answer, and how many hasty ones had come until then, itself included."""
 
     message: Message
     hasty: int
@@ -151,6 +153,7 @@ class Bot:
         self._news: asyncio.Queue[Record] = asyncio.Queue(WAITING)
         self._missed = 0
         self._hasty: set[asyncio.Task[None]] = set()
+        self._came = 0
         self._hurried = 0
         self._turned_away: set[asyncio.Task[None]] = set()
 
@@ -179,6 +182,7 @@ class Bot:
         serving = asyncio.create_task(self._serve(chat, line))
         try:
             await self._listen(chat, line)
+            await asyncio.gather(*self._hasty)
             await line.empty()
         finally:
             serving.cancel()
@@ -195,17 +199,45 @@ class Bot:
         """Nothing that somebody says may keep the next message from being read. Only the terminal, which is one's own,
         waits for itself.
         """
-        if self._is_hasty(message):
-            self._hurried += 1
-            hasty = asyncio.create_task(self._answer_to(chat, message, self._hurried))
-            self._hasty.add(hasty)
-            hasty.add_done_callback(self._hasty.discard)
-        elif message.who.surface == TERMINAL.surface:
-            await line.wait(Asked(message, self._hurried))
-        else:
-            stranger = self._people.by_profile(message.who) is None
-            if not line.takes(Asked(message, self._hurried), stranger=stranger):
-                self._turn_away(chat, message, SILENCE if stranger else TOO_MUCH)
+        if not self._may_hurry(message):
+            await self._line_up(chat, Asked(message, self._came), line)
+            return
+        self._came += 1
+        hasty = asyncio.create_task(self._hurry(chat, Asked(message, self._came), line))
+        self._hasty.add(hasty)
+        hasty.add_done_callback(self._hasty.discard)
+
+    def _may_hurry(self, message: Message) -> bool:
+        """A kill or a pause: any number of those whom the profile lets; of others, who are looked up, not too many."""
+        if self._registry.named(message.text) not in HASTY:
+            return False
+        return len(self._hasty) < OF_STRANGERS or self._may(message, self._people.by_profile(message.who))
+
+    def _may(self, message: Message, person: Person | None) -> bool:
+        command = self._registry.called(self._registry.named(message.text))
+        role = command.role if command else None
+        return person is not None and role is not None and person.role >= role
+
+    async def _hurry(self, chat: Chat, asked: Asked, line: Line) -> None:
+        """A kill or a pause of somebody who may: nobody else gets past those who wait."""
+        try:
+            person = await self._person(asked.message)
+        except Exception:
+            log.exception("who said %s could not be looked up", asked.message.key)
+            person = None
+        if not self._may(asked.message, person):
+            await self._line_up(chat, asked, line)
+            return
+        self._hurried = max(self._hurried, asked.hasty)
+        await self._answer_to(chat, asked.message, asked.hasty, person)
+
+    async def _line_up(self, chat: Chat, asked: Asked, line: Line) -> None:
+        if asked.message.who.surface == TERMINAL.surface:
+            await line.wait(asked)
+            return
+        stranger = self._people.by_profile(asked.message.who) is None
+        if not line.takes(asked, stranger=stranger):
+            self._turn_away(chat, asked.message, SILENCE if stranger else TOO_MUCH)
 
     def _turn_away(self, chat: Chat, message: Message, reply: Reply) -> None:
         if len(self._turned_away) >= TURNED_AWAY:
@@ -214,14 +246,6 @@ class Bot:
         self._turned_away.add(telling)
         telling.add_done_callback(self._turned_away.discard)
 
-    def _is_hasty(self, message: Message) -> bool:
-        """A kill or a pause of somebody who may: nobody else gets past those who wait."""
-        command = self._registry.called(self._registry.named(message.text))
-        if command is None or command.name not in HASTY:
-            return False
-        person = self._person(message)
-        return person is not None and command.role is not None and person.role >= command.role
-
     async def _serve(self, chat: Chat, line: Line) -> None:
         while True:
             message, hurried, _ = await line.next()
@@ -229,8 +253,10 @@ class Bot:
             await self._answer_to(chat, message, hurried)
             line.answered()
 
-    async def _answer_to(self, chat: Chat, message: Message, hurried: int) -> None:
-        await self._say(chat, message, await self.answer(message, chat.source, hurried))
+    async def _answer_to(
+        self, chat: Chat, message: Message, hurried: int, person: Person | None = None
+    ) -> None:
+        await self._say(chat, message, await self.answer(message, chat.source, hurried, person))
 
     async def _say(self, chat: Chat, message: Message, reply: Reply) -> None:
         """A chat that takes no answer may still bring the next message, and that may be a kill."""
@@ -248,17 +274,20 @@ class Bot:
         except asyncio.QueueFull:
             self._missed += 1
 
-    async def answer(self, message: Message, source: str, hurried: int | None = None) -> Reply:
+    async def answer(
+        self, message: Message, source: str, hurried: int | None = None, person: Person | None = None
+    ) -> Reply:
         """The reply to one message, also when something inside fails.
 
         `hurried` is how many hasty messages had come when it came; as many as by now if not given.
+        `person` is whose it is, where that was looked up.
         """
-        before = self._hurried if hurried is None else hurried
+        before = self._came if hurried is None else hurried
         try:
-            person = self._person(message)
+            person = person or await self._person(message)
             if person is None:
                 return await self._to_a_stranger(message, source)
-            context = self._context(message, source, person, lambda: self._hurried != before)
+            context = self._context(message, source, person, lambda: self._hurried > before)
             reply = await self._reply(message, context)
             if reply.denied is not None:
                 await self._denied(message, source, person.name, reply)
@@ -269,13 +298,15 @@ class Bot:
             return Reply("That failed inside; the log has the details.", ok=False)
         return reply
 
-    def _person(self, message: Message) -> Person | None:
+    async def _person(self, message: Message) -> Person | None:
         """Whose message it is. What stops the desk waits for no store: there the profile's word is enough."""
+        hasty = self._registry.named(message.text) in HASTY
         try:
-            return self._people.of(message.who)
-        except StoreFailed:
+            async with asyncio.timeout(STORE_S if hasty else None):
+                return await aside(self._people.of, message.who)
+        except (StoreFailed, TimeoutError):
             person = self._people.by_profile(message.who)
-            if person is not None and self._registry.named(message.text) not in HASTY:
+            if person is not None and not hasty:
                 raise
             return person
 
@@ -311,7 +342,7 @@ class Bot:
         if self._questions is not None and message.how is How.PRESSED and not message.text.startswith("/"):
             return await self._questions.pressed(message.text, context)
         if self._questions is not None and _is_code(message.text):
-            nonce = self._questions.awaiting_code(context)
+            nonce = await self._questions.awaiting_code(context)
             if nonce:
                 code = message.text.strip()
                 return await self._questions.answer(context, nonce, code, yes=True, pressed=False)
@@ -337,7 +368,9 @@ class Bot:
         """Ask the owners about an account, unless it was spoken of: who was denied or revoked is not asked about."""
         who = message.who
         try:
-            if self._questions is None or self._people.name_of(who):
+            if self._questions is None:
+                return False
+            if await aside(self._people.name_of, who):
                 return False
             if not self._announced.allows("strangers", self._wall()):
                 return False

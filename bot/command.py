@@ -116,7 +116,7 @@ class Questions(Protocol):
     async def answer(self, context: "Context", nonce: str, code: str, *, yes: bool, pressed: bool) -> Reply:
         """What came of a yes or a no."""
 
-    def waiting(self, context: "Context", *, yes: bool) -> tuple[str, ...]:
+    async def waiting(self, context: "Context", *, yes: bool) -> tuple[str, ...]:
         """The questions that this person may answer so, here, newest first."""
 
 

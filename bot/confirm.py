@@ -18,7 +18,7 @@ import msgspec
 from bot.chat.port import Button, Lane, Place, Said
 from bot.command import Card, ChatCommand, Confirm, Context, Denied, Registry, Reply, beneath, clean
 from bot.commands.roles import Change, change
-from bot.people import People, Person, Role, Who, numbered
+from bot.people import People, Person, Role, Who, aside, numbered
 from configs.schema.chat import ChatSettings
 from engine.core.domain.errors import WhydeskError
 from engine.core.domain.records import CommandRecord
@@ -93,7 +93,7 @@ class Confirmations:
 
     async def ask(self, command: ChatCommand, context: Context, arguments: str, card: Card) -> Reply:
         """The card, for whoever asked; what needs a second person is told to everybody who listens."""
-        kind, now = self._kind(card, context.person), self._wall()
+        kind, now = await aside(self._kind, card, context.person), self._wall()
         coded = kind in (Kind.CODE, Kind.ALONE)
         opens = now + COOL_OFF if kind is Kind.ALONE else now
         lasts = self._settings.two_person_s if kind is Kind.TWO else self._settings.confirm_s
@@ -130,11 +130,11 @@ class Confirmations:
             await self._ask_access(who._replace(shown=clean(who.shown)[:40]), place)
 
     async def _ask_access(self, who: Who, place: Place) -> None:
-        waiting = [_read(asked) for asked in self._asks.waiting(self._wall())]
+        waiting = [_read(asked) for asked in await aside(self._asks.waiting, self._wall())]
         strangers = [request for request in waiting if request.kind is Kind.ACCESS]
         if any(request.who[:2] == who[:2] for request in strangers):
             return
-        name = self._people.new_name(who, frozenset(request.name for request in strangers))
+        name = await aside(self._people.new_name, who, frozenset(request.name for request in strangers))
         text = (
             f"{who.surface} account {who.number} asks for access; it shows the name {who.shown!r}, which"
             f" proves nothing. It would be called {name}."
@@ -159,12 +159,12 @@ class Confirmations:
             return await self._access(context, nonce, GRANTS[verb])
         return await self.answer(context, nonce, "", yes=verb == "y", pressed=True)
 
-    def waiting(self, context: Context, *, yes: bool) -> tuple[str, ...]:
+    async def waiting(self, context: Context, *, yes: bool) -> tuple[str, ...]:
         """The questions that this person may answer so, newest first; none that was asked after the answer was sent."""
         now = self._wall()
         return tuple(
             asked.nonce
-            for asked in reversed(self._asks.waiting(now))
+            for asked in reversed(await aside(self._asks.waiting, now))
             if asked.at <= (context.sent or now) and self._may_answer(_read(asked), context, yes=yes)
         )
 
@@ -172,9 +172,9 @@ class Confirmations:
         asks = request.kind is not Kind.ACCESS
         return asks and self._may_not(request, context, yes=yes, pressed=True) is None
 
-    def awaiting_code(self, context: Context) -> str:
+    async def awaiting_code(self, context: Context) -> str:
         """The newest question that this person answers here by four digits; empty for none."""
-        for asked in reversed(self._asks.waiting(self._wall())):
+        for asked in reversed(await aside(self._asks.waiting, self._wall())):
             request = _read(asked)
             if request.code and request.name == context.person.name and request.place == context.place:
                 return asked.nonce
@@ -182,7 +182,7 @@ class Confirmations:
 
     async def answer(self, context: Context, nonce: str, code: str, *, yes: bool, pressed: bool) -> Reply:
         """Do what was asked for, at the first yes of whoever may say it; else say why nothing is done."""
-        asked = self._asks.asked(nonce)
+        asked = await aside(self._asks.asked, nonce)
         if asked is None:
             return Reply("There is no such question; nothing was done.", ok=False)
         request = _read(asked)
@@ -203,17 +203,18 @@ class Confirmations:
         early = self._too_early(asked, request, code)
         if early is not None:
             return early
-        void = self._void(request, context)
+        void = self._void(request, context, await aside(self._asker, request))
         if void:
             return await self._closed(
                 asked, "void", context, f"Nothing was done: {void}. Say it again if it is meant."
             )
         if not await self._first(nonce, "yes", context):
             return await self.answer(context, nonce, code, yes=yes, pressed=pressed)
-        void = self._void(request, context)  # once more, for what came while the yes was written down
+        asker = await aside(self._asker, request)
+        void = self._void(request, context, asker)  # once more, for what came while the yes was written down
         if void:
             return Reply(f"Nothing was done: {void}. Say it again if it is meant.", ok=False)
-        return await self._carry_out(request, context, nonce)
+        return await self._carry_out(request, context, nonce, asker)
 
     def _kind(self, card: Card, person: Person) -> Kind:
         if card.confirm is not Confirm.TWO:
@@ -270,9 +271,8 @@ class Confirmations:
             return Reply(f"Nothing was done yet: type it again in {left:.0f} s.", ok=False)
         return None
 
-    def _void(self, request: Request, context: Context) -> str:
+    def _void(self, request: Request, context: Context, asker: Person | None) -> str:
         """What has changed since the card, so that it is not what was agreed to; empty when nothing has."""
-        asker = self._asker(request)
         if asker is None:
             return f"{request.name} may no longer ask for it"
         registry = _registry(context)
@@ -298,9 +298,9 @@ class Confirmations:
         role = self._people.role(request.name)
         return Person(request.name, role) if role is not None and role >= request.role else None
 
-    async def _carry_out(self, request: Request, context: Context, nonce: str) -> Reply:
+    async def _carry_out(self, request: Request, context: Context, nonce: str, asker: Person | None) -> Reply:
         """For whoever asked; under a key of its own, since what did not wait for the answer had the message's."""
-        registry, asker = _registry(context), self._asker(request)
+        registry = _registry(context)
         command = registry.called(request.command)
         if asker is None or command is None:
             return Reply(f"Nothing was done: {request.name} may no longer ask for it.", ok=False)
@@ -322,10 +322,11 @@ class Confirmations:
         when = _time(asked.answered or asked.at)
         if asked.answer == "yes" and asked.key == _key(context):
             if self._wall() < asked.expires:
-                void = "" if _begun(request, context) else self._void(request, context)
+                asker = await aside(self._asker, request)
+                void = "" if _begun(request, context) else self._void(request, context, asker)
                 if void:
                     return Reply(f"Nothing was done: {void}. Say it again if it is meant.", ok=False)
-                return await self._carry_out(request, context, asked.nonce)
+                return await self._carry_out(request, context, asked.nonce, asker)
             text = (
                 f"It was answered at {when}, and the desk stopped meanwhile: /status shows what came of it."
             )
@@ -334,7 +335,7 @@ class Confirmations:
 
     async def _access(self, context: Context, nonce: str, role: Role | None) -> Reply:
         """An owner's word on a stranger."""
-        asked = self._asks.asked(nonce)
+        asked = await aside(self._asks.asked, nonce)
         request = _read(asked) if asked else None
         if asked is None or request is None or request.kind is not Kind.ACCESS:
             return Reply("There is no such question; nothing was done.", ok=False)
@@ -346,7 +347,7 @@ class Confirmations:
         if self._wall() >= asked.expires:
             return Reply("That could be answered for a day. /roles grant does the same.", ok=False)
         account = request.who._replace(shown="")
-        name = self._name_for(account, request.name if role else "")
+        name = await aside(self._name_for, account, request.name if role else "")
         if not name:
             told = f"{account.surface}:{account.number}"
             return Reply(f"Its name is somebody else's by now. /roles grant {told} <role> <name>", ok=False)

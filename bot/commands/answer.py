@@ -17,7 +17,7 @@ async def _answer(context: Context, arguments: str, *, yes: bool) -> Reply:
         return Reply("No questions are kept here.", ok=False)
     nonce, _, code = arguments.partition(" ")
     if not nonce:
-        waiting = context.questions.waiting(context, yes=yes)
+        waiting = await context.questions.waiting(context, yes=yes)
         if not waiting:
             return Reply("Nothing waits for your answer here.", ok=False)
         if yes and len(waiting) > 1:

@@ -4,7 +4,7 @@ import asyncio
 from typing import NamedTuple
 
 from bot.command import Card, ChatCommand, Confirm, Context, Effect, Reply
-from bot.people import ROLES, SURFACES, Entry, People, Role, Who
+from bot.people import ROLES, SURFACES, Entry, People, Role, Who, aside
 from engine.core.domain.errors import BadQuestion, Refused
 from engine.core.domain.ids import record_id
 from engine.core.domain.records import CommandRecord
@@ -38,8 +38,8 @@ async def _whoami(context: Context, arguments: str) -> Reply:
 async def _roles(context: Context, arguments: str) -> Reply:
     people = _people(context)
     if not arguments:
-        return Reply("\n".join(_line(entry) for entry in people.everybody()) or NOBODY, only=True)
-    return await change(context, _read(context, arguments), context.key)
+        return Reply("\n".join(_line(entry) for entry in await aside(people.everybody)) or NOBODY, only=True)
+    return await change(context, await aside(_read, context, arguments), context.key)
 
 
 NOBODY = "Nobody is named, so nobody but this machine's terminal is heard. /roles grant telegram:<account> owner <name>"

@@ -1,16 +1,19 @@
 """Who is heard: by number, closed by default, from the next message on."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
+from bot import app
 from bot.chat.port import Lane, Said
 from bot.people import CONSOLE, TERMINAL, Pace, People, Person, Role, Who, numbered
 from configs.schema.chat import ChatSettings, PersonSettings
 from engine.core.domain.errors import Refused
 from engine.core.domain.records import AnswerRecord, CommandRecord
-from engine.ports import Linked
+from engine.ports import Known, Linked
 from tests.builders import CLOSE
 from tests.fakes import ListAsks
 from tests.unit.bot.talk import NUMBERS, PEOPLE, STRANGER, Talk, button, digits
@@ -450,3 +453,50 @@ async def test_an_account_changes_hands_only_after_its_owner_was_revoked_and_nev
         "telegram account 2 is tom's by the profile, and stays so"
     )
     assert talk.bot._people.of(Who("telegram", 2)) is None
+
+
+class Stalled(ListAsks):
+    """A store that says nothing until a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.let = threading.Event(), threading.Event()
+
+    def linked(self) -> tuple[Linked, ...]:
+        """When it is let, or after two seconds."""
+        self.begun.set()
+        self.let.wait(2)
+        return super().linked()
+
+
+@pytest.mark.parametrize("text", ["hello", "/kill now"])
+async def test_the_engine_waits_for_no_store_that_is_asked_who_a_stranger_is(text: str) -> None:
+    talk = Talk()
+    talk.asks = asks = Stalled()
+    talk.restart()
+
+    asking = asyncio.create_task(talk.say("bob", text))
+    assert await asyncio.to_thread(asks.begun.wait, 2)
+
+    assert not asking.done()
+    assert not asks.let.is_set()
+    asks.let.set()
+    assert "nobody here" in (await asking).text
+
+
+async def test_a_kill_waits_half_a_second_for_a_store_that_stalls_and_then_goes_by_the_profile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert app.STORE_S == 0.5
+    monkeypatch.setattr(app, "STORE_S", 0.01)
+    talk = Talk()
+    talk.asks = asks = Stalled()
+    talk.restart()
+
+    reply = await talk.say("tom", "/kill now")
+    stalled = not asks.let.is_set() and asks.begun.is_set()
+    asks.let.set()
+
+    assert (reply.ok, stalled, talk.done) == (True, True, ["kill"])
+    talk.asks.set_role(Known("tom", "", "ola", CLOSE))
+    assert "nobody here" in (await talk.say("tom", "/pause")).text
