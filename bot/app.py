@@ -328,6 +328,7 @@ class Bot:
             registry=self._registry,
             who=message.who,
             place=message.place,
+            private=message.private,
             people=self._people,
             questions=self._questions,
             age_s=(now - sent).total_seconds(),

@@ -122,7 +122,7 @@ class Confirmations:
             await self._tell(
                 Said(f"{context.person.name} asks: {text}", (buttons,), update=_named(nonce)), Lane.URGENT
             )
-        return Reply(text, buttons=(buttons,), update=_named(nonce))
+        return Reply(text, buttons=(buttons,), update=_named(nonce), only=kind is not Kind.TWO)
 
     async def ask_access(self, who: Who, place: Place) -> None:
         """Tell the owners that somebody wants to be heard, unless they were told and have not said yet."""
@@ -176,7 +176,7 @@ class Confirmations:
         """The newest question that this person answers here by four digits; empty for none."""
         for asked in reversed(await aside(self._asks.waiting, self._wall())):
             request = _read(asked)
-            if request.code and request.name == context.person.name and request.place == context.place:
+            if request.code and request.name == context.person.name and _is_here(request, context):
                 return asked.nonce
         return ""
 
@@ -252,7 +252,7 @@ class Confirmations:
             )
         if person.name != request.name:
             return _not_yours(f"Only {request.name} can answer this.")
-        if pressed and context.place != request.place:
+        if pressed and not _is_here(request, context):
             return _not_yours("This is answered where it was asked.")
         return None
 
@@ -403,6 +403,12 @@ def _moved(before: dict[str, Decimal], now: dict[str, Decimal]) -> str:
         if old <= 0 or abs(new / old - 1) > MOVED:
             return f"{name} went from {price(old)} to {price(new)}, at most {percent(MOVED)} is allowed"
     return ""
+
+
+def _is_here(request: Request, context: Context) -> bool:
+    """Whether the card is here: where it was asked for, or, where nothing could be hidden there, in private."""
+    in_private = context.private and context.place.surface == request.place.surface
+    return in_private or context.place == request.place
 
 
 def _not_yours(text: str) -> Reply:

@@ -37,11 +37,14 @@ async def _whoami(context: Context, arguments: str) -> Reply:
 
 async def _roles(context: Context, arguments: str) -> Reply:
     people = _people(context)
+    if not arguments and context.place.surface == "telegram" and not context.private:
+        return Reply(IN_PRIVATE, ok=False)
     if not arguments:
         return Reply("\n".join(_line(entry) for entry in await aside(people.everybody)) or NOBODY, only=True)
     return await change(context, await aside(_read, context, arguments), context.key)
 
 
+IN_PRIVATE = "Who may do what is told in private only, and here everybody would read it: ask me there."
 NOBODY = "Nobody is named, so nobody but this machine's terminal is heard. /roles grant telegram:<account> owner <name>"
 
 

@@ -511,3 +511,57 @@ async def test_where_more_than_one_question_waits_a_yes_names_its_own() -> None:
     assert [command.quantity for command in talk.desk.commands] == [Decimal("2")]
     assert (await talk.say("tom", "/approve")).ok
     assert talk.done == ["close", "close"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("vera", "/status"),
+        ("vera", "/trades"),
+        ("vera", "/risk"),
+        ("vera", "/report"),
+        ("vera", "/report 2008-10-15"),
+        ("vera", "/chart equity"),
+        ("tom", "/sell SP500"),
+        ("tom", "/fx all"),
+        ("tom", "/kill flatten"),
+        ("ola", "/roles grant vera trader"),
+        ("ola", "/whoami"),
+    ],
+)
+async def test_balances_previews_and_codes_are_for_whoever_asked(name: str, text: str) -> None:
+    assert (await Talk().say(name, text, surface="discord")).said().only
+
+
+async def test_a_card_that_a_second_person_must_see_and_what_has_happened_are_for_everybody() -> None:
+    talk = Talk()
+
+    assert not (await halted(talk)).only
+    assert not (await talk.say("tom", "/pause")).only
+
+
+async def test_a_card_that_could_only_be_shown_in_private_is_answered_there_and_by_no_one_else() -> None:
+    talk = Talk()
+    card, other = await talk.say("tom", "/sell SP500 1"), await talk.say("tom", "/fx all")
+
+    assert not (await talk.press("tim", button(card, "Yes"), chat=2, private=True)).ok
+    assert not (await talk.press("tom", button(card, "Yes"), surface="discord", chat=2, private=True)).ok
+    assert talk.done == []
+    assert (await talk.press("tom", button(card, "Yes"), chat=2, private=True)).ok
+    assert (await talk.say("tom", digits(other), chat=2, private=True)).ok
+    assert talk.done == ["close", "close"]
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({}, False),
+        ({"private": True}, True),
+        ({"surface": "discord"}, True),
+    ],
+)
+async def test_who_may_do_what_is_not_told_to_a_group_at_telegram(how: dict[str, Any], told: bool) -> None:
+    reply = await Talk().say("ola", "/roles", **how)
+
+    assert ("tom: trader" in reply.text, "in private only" in reply.text) == (told, not told)
+    assert reply.only is told

@@ -267,8 +267,14 @@ async def test_an_account_can_be_named_and_a_second_platform_linked() -> None:
 
     people = talk.bot._people
     assert people.of(Who("telegram", 99)) == people.of(Who("discord", 77)) == Person("bob", Role.TRADER)
-    assert "bob: trader, said by ola; discord 77, telegram 99" in (await talk.say("ola", "/roles")).text
-    assert "ola: owner, said by the profile; telegram 6, discord 16" in (await talk.say("ola", "/roles")).text
+    assert (
+        "bob: trader, said by ola; discord 77, telegram 99"
+        in (await talk.say("ola", "/roles", private=True)).text
+    )
+    assert (
+        "ola: owner, said by the profile; telegram 6, discord 16"
+        in (await talk.say("ola", "/roles", private=True)).text
+    )
 
 
 @pytest.mark.parametrize(
