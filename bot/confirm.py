@@ -197,17 +197,15 @@ class Confirmations:
         if request.kind is Kind.ACCESS:
             return await self._access(context, nonce, None)
         if not yes:
-            return await self._closed(
-                asked, "no", context, f"{_called(request)}: {context.person.name} said no."
-            )
+            said = f"{_called(request)}: {context.person.name} said no."
+            return await self._closed(asked, "no", context, said, request.kind)
         early = self._too_early(asked, request, code)
         if early is not None:
             return early
         void = self._void(request, context, await aside(self._asker, request))
         if void:
-            return await self._closed(
-                asked, "void", context, f"Nothing was done: {void}. Say it again if it is meant."
-            )
+            said = f"Nothing was done: {void}. Say it again if it is meant."
+            return await self._closed(asked, "void", context, said, request.kind)
         if not await self._first(nonce, "yes", context):
             return await self.answer(context, nonce, code, yes=yes, pressed=pressed)
         asker = await aside(self._asker, request)
@@ -315,7 +313,8 @@ class Confirmations:
         )
         reply = await registry.carry_out(command, asking, request.arguments)
         told = f", approved by {asking.approved}" if asking.approved else ""
-        return reply._replace(text=f"{_called(request)}{told}:\n{reply.text}", update=_named(nonce))
+        text = f"{_called(request)}{told}:\n{reply.text}"
+        return reply._replace(text=text, update=_named(nonce), only=request.kind is not Kind.TWO)
 
     async def _again(self, asked: Asked, request: Request, context: Context) -> Reply:
         """It was answered. The very message that did it may come again after a crash: the desk knows its key."""
@@ -366,11 +365,12 @@ class Confirmations:
         names = (wished, numbered(account))
         return next((each for each in names if each and self._people.may_be(account, each)), "")
 
-    async def _closed(self, asked: Asked, answer: str, context: Context, text: str) -> Reply:
+    async def _closed(self, asked: Asked, answer: str, context: Context, text: str, kind: Kind) -> Reply:
         if self._wall() >= asked.expires:
             return Reply(f"That could be answered until {_time(asked.expires)}; nothing was done.", ok=False)
         if await self._first(asked.nonce, answer, context):
-            return Reply(text, ok=answer != "void", update=_named(asked.nonce))
+            only = kind is not Kind.TWO
+            return Reply(text, ok=answer != "void", update=_named(asked.nonce), only=only)
         return Reply("Somebody else has answered just now.", ok=False)
 
     async def _first(self, nonce: str, answer: str, context: Context) -> bool:

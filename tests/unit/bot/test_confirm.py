@@ -533,6 +533,16 @@ async def test_balances_previews_and_codes_are_for_whoever_asked(name: str, text
     assert (await Talk().say(name, text, surface="discord")).said().only
 
 
+@pytest.mark.parametrize("label", ["Yes", "No"])
+async def test_what_came_of_a_card_is_for_those_who_saw_the_card(label: str) -> None:
+    talk = Talk()
+
+    own = await talk.press("tom", button(await talk.say("tom", "/sell SP500"), label))
+    shared = await talk.press("abe", button(await halted(talk), label))
+
+    assert (own.only, shared.only) == (True, False)
+
+
 async def test_a_card_that_a_second_person_must_see_and_what_has_happened_are_for_everybody() -> None:
     talk = Talk()
 
