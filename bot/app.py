@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from bot.command import Context, Denied, Effect, Registry, Reply, clean
 from bot.commands import REGISTRY
 from bot.commands.roles import who_is
 from bot.confirm import Confirmations
-from bot.people import TERMINAL, Pace, People, Person
+from bot.people import TERMINAL, Pace, People, Person, aside
 from configs.schema.chat import ChatSettings
 from engine.core.domain.errors import StoreFailed, WhydeskError
 from engine.core.domain.events import Recorded
@@ -25,24 +26,81 @@ log = logging.getLogger(__name__)
 HASTY = ("kill", "pause")
 """What goes before all that waits."""
 ASKED = 1000
-"""Messages of a chat that may wait for an answer; then the chat waits."""
+"""Messages of a chat that may wait for an answer."""
+STORE_S = 0.5
+"""So long a kill or a pause waits for the store to say who it is of."""
+OF_ONE, OF_A_STRANGER, OF_STRANGERS = 20, 5, 100
+"""So many of them may be one account's, one's that the profile does not name, and all those accounts' together."""
+TURNED_AWAY = 100
+"""So many may be told at once that they do not wait; what comes on top is dropped, and comes again after a restart."""
 HOUR, TEN_MINUTES = timedelta(hours=1), timedelta(minutes=10)
 STRANGERS = 20
 """So many unknown accounts are told to the owners within an hour."""
 TRIES = 5
 """So many refused tries of one account within ten minutes are told to the owners, once."""
+WRITTEN = 10
+"""So many refused wishes of one account within ten minutes are written down, each; those on top are counted."""
 SILENCE = Reply("", ok=False)
 """To strangers, for the rest of the hour."""
+TOO_MUCH = Reply("Nothing was done: too much of yours waits for an answer. Say it again later.", ok=False)
 
 WAITING = 1000
 """Records that may wait to be told; what comes on top is counted, and said when there is room again."""
 
 
 class Asked(NamedTuple):
-    """A message that waits for its answer, and how many hasty ones had come before it."""
+    """A message that waits for its answer, and how many hasty ones had come until then, itself included."""
 
     message: Message
     hasty: int
+    stranger: bool = False
+
+
+class Line:
+    """The messages of one chat that wait for an answer: bounded, by account too, so that nobody fills it for others."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Asked] = asyncio.Queue(ASKED)
+        self._waiting: Counter[tuple[str, int]] = Counter()
+
+    async def wait(self, asked: Asked) -> None:
+        """Take it as soon as there is room."""
+        await self._queue.put(asked)
+
+    def takes(self, asked: Asked, *, stranger: bool) -> bool:
+        """Take it if there is room now."""
+        account = _account(asked.message)
+        full = self._waiting[account] >= (OF_A_STRANGER if stranger else OF_ONE) or (
+            stranger and self._waiting[_STRANGERS] >= OF_STRANGERS
+        )
+        if full or self._queue.full():
+            return False
+        self._queue.put_nowait(asked._replace(stranger=stranger))
+        self._waiting.update((account, _STRANGERS) if stranger else (account,))
+        return True
+
+    async def next(self) -> Asked:
+        """The one that has waited longest."""
+        asked = await self._queue.get()
+        self._waiting -= Counter(
+            (_account(asked.message), _STRANGERS) if asked.stranger else (_account(asked.message),)
+        )
+        return asked
+
+    def answered(self) -> None:
+        """The newest that was taken out has its answer."""
+        self._queue.task_done()
+
+    async def empty(self) -> None:
+        """Until each has its answer."""
+        await self._queue.join()
+
+
+_STRANGERS = ("", 0)
+
+
+def _account(message: Message) -> tuple[str, int]:
+    return message.who.surface, message.who.number
 
 
 class Bot:
@@ -88,12 +146,16 @@ class Bot:
         self._identified = Pace(3, HOUR)
         self._announced = Pace(STRANGERS, HOUR)
         self._tries = Pace(TRIES, TEN_MINUTES)
+        self._written = Pace(WRITTEN, TEN_MINUTES)
+        self._unwritten: Counter[tuple[str, int]] = Counter()
         self._warned = Pace(1, TEN_MINUTES)
         self._warnings = Pace(STRANGERS, HOUR)
         self._news: asyncio.Queue[Record] = asyncio.Queue(WAITING)
         self._missed = 0
         self._hasty: set[asyncio.Task[None]] = set()
+        self._came = 0
         self._hurried = 0
+        self._turned_away: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Answer messages and tell alerts until every chat has ended, then tell the alerts that still wait.
@@ -106,9 +168,9 @@ class Bot:
         talking = [asyncio.create_task(self._talk(chat)) for chat in self._chats]
         try:
             await asyncio.gather(*talking)
-            await asyncio.gather(*self._hasty)
+            await asyncio.gather(*self._hasty, *self._turned_away)
         finally:
-            beside = (telling, *talking, *self._hasty)
+            beside = (telling, *talking, *self._hasty, *self._turned_away)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -116,49 +178,88 @@ class Bot:
 
     async def _talk(self, chat: Chat) -> None:
         """One chat to its end; what it brought is answered all the same when it breaks off."""
-        asked: asyncio.Queue[Asked] = asyncio.Queue(ASKED)
-        serving = asyncio.create_task(self._serve(chat, asked))
+        line = Line()
+        serving = asyncio.create_task(self._serve(chat, line))
         try:
-            await self._listen(chat, asked)
-            await asked.join()
+            await self._listen(chat, line)
+            await asyncio.gather(*self._hasty)
+            await line.empty()
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
 
-    async def _listen(self, chat: Chat, asked: asyncio.Queue[Asked]) -> None:
+    async def _listen(self, chat: Chat, line: Line) -> None:
         try:
             async for message in chat.messages():
-                await self._receive(chat, message, asked)
+                await self._receive(chat, message, line)
         except Exception:
             log.exception("the chat %s ended by an error; the others go on", chat.source)
 
-    async def _receive(self, chat: Chat, message: Message, asked: asyncio.Queue[Asked]) -> None:
-        if not self._is_hasty(message):
-            await asked.put(Asked(message, self._hurried))
+    async def _receive(self, chat: Chat, message: Message, line: Line) -> None:
+        """Nothing that somebody says may keep the next message from being read. Only the terminal, which is one's own,
+        waits for itself.
+        """
+        if not self._may_hurry(message):
+            await self._line_up(chat, Asked(message, self._came), line)
             return
-        self._hurried += 1
-        hasty = asyncio.create_task(self._answer_to(chat, message, self._hurried))
+        self._came += 1
+        hasty = asyncio.create_task(self._hurry(chat, Asked(message, self._came), line))
         self._hasty.add(hasty)
         hasty.add_done_callback(self._hasty.discard)
 
-    def _is_hasty(self, message: Message) -> bool:
-        """A kill or a pause of somebody who may: nobody else gets past those who wait."""
-        command = self._registry.called(self._registry.named(message.text))
-        if command is None or command.name not in HASTY:
+    def _may_hurry(self, message: Message) -> bool:
+        """A kill or a pause: any number of those whom the profile lets; of others, who are looked up, not too many."""
+        if self._registry.named(message.text) not in HASTY:
             return False
-        person = self._person(message)
-        return person is not None and command.role is not None and person.role >= command.role
+        return len(self._hasty) < OF_STRANGERS or self._may(message, self._people.by_profile(message.who))
 
-    async def _serve(self, chat: Chat, asked: asyncio.Queue[Asked]) -> None:
+    def _may(self, message: Message, person: Person | None) -> bool:
+        command = self._registry.called(self._registry.named(message.text))
+        role = command.role if command else None
+        return person is not None and role is not None and person.role >= role
+
+    async def _hurry(self, chat: Chat, asked: Asked, line: Line) -> None:
+        """A kill or a pause of somebody who may: nobody else gets past those who wait."""
+        try:
+            person = await self._person(asked.message)
+        except Exception:
+            log.exception("who said %s could not be looked up", asked.message.key)
+            person = None
+        if not self._may(asked.message, person):
+            await self._line_up(chat, asked, line)
+            return
+        self._hurried = max(self._hurried, asked.hasty)
+        await self._answer_to(chat, asked.message, asked.hasty, person)
+
+    async def _line_up(self, chat: Chat, asked: Asked, line: Line) -> None:
+        if asked.message.who.surface == TERMINAL.surface:
+            await line.wait(asked)
+            return
+        stranger = self._people.by_profile(asked.message.who) is None
+        if not line.takes(asked, stranger=stranger):
+            self._turn_away(chat, asked.message, SILENCE if stranger else TOO_MUCH)
+
+    def _turn_away(self, chat: Chat, message: Message, reply: Reply) -> None:
+        if len(self._turned_away) >= TURNED_AWAY:
+            return
+        telling = asyncio.create_task(self._say(chat, message, reply))
+        self._turned_away.add(telling)
+        telling.add_done_callback(self._turned_away.discard)
+
+    async def _serve(self, chat: Chat, line: Line) -> None:
         while True:
-            message, hurried = await asked.get()
+            message, hurried, _ = await line.next()
             await asyncio.gather(*self._hasty)
             await self._answer_to(chat, message, hurried)
-            asked.task_done()
+            line.answered()
 
-    async def _answer_to(self, chat: Chat, message: Message, hurried: int) -> None:
+    async def _answer_to(
+        self, chat: Chat, message: Message, hurried: int, person: Person | None = None
+    ) -> None:
+        await self._say(chat, message, await self.answer(message, chat.source, hurried, person))
+
+    async def _say(self, chat: Chat, message: Message, reply: Reply) -> None:
         """A chat that takes no answer may still bring the next message, and that may be a kill."""
-        reply = await self.answer(message, chat.source, hurried)
         try:
             await chat.answer(message, reply.said())
         except Exception:
@@ -173,17 +274,20 @@ class Bot:
         except asyncio.QueueFull:
             self._missed += 1
 
-    async def answer(self, message: Message, source: str, hurried: int | None = None) -> Reply:
+    async def answer(
+        self, message: Message, source: str, hurried: int | None = None, person: Person | None = None
+    ) -> Reply:
         """The reply to one message, also when something inside fails.
 
         `hurried` is how many hasty messages had come when it came; as many as by now if not given.
+        `person` is whose it is, where that was looked up.
         """
-        before = self._hurried if hurried is None else hurried
+        before = self._came if hurried is None else hurried
         try:
-            person = self._person(message)
+            person = person or await self._person(message)
             if person is None:
                 return await self._to_a_stranger(message, source)
-            context = self._context(message, source, person, lambda: self._hurried != before)
+            context = self._context(message, source, person, lambda: self._hurried > before)
             reply = await self._reply(message, context)
             if reply.denied is not None:
                 await self._denied(message, source, person.name, reply)
@@ -194,13 +298,15 @@ class Bot:
             return Reply("That failed inside; the log has the details.", ok=False)
         return reply
 
-    def _person(self, message: Message) -> Person | None:
+    async def _person(self, message: Message) -> Person | None:
         """Whose message it is. What stops the desk waits for no store: there the profile's word is enough."""
+        hasty = self._registry.named(message.text) in HASTY
         try:
-            return self._people.of(message.who)
-        except StoreFailed:
+            async with asyncio.timeout(STORE_S if hasty else None):
+                return await aside(self._people.of, message.who)
+        except (StoreFailed, TimeoutError):
             person = self._people.by_profile(message.who)
-            if person is not None and self._registry.named(message.text) not in HASTY:
+            if person is not None and not hasty:
                 raise
             return person
 
@@ -222,6 +328,7 @@ class Bot:
             registry=self._registry,
             who=message.who,
             place=message.place,
+            private=message.private,
             people=self._people,
             questions=self._questions,
             age_s=(now - sent).total_seconds(),
@@ -236,7 +343,7 @@ class Bot:
         if self._questions is not None and message.how is How.PRESSED and not message.text.startswith("/"):
             return await self._questions.pressed(message.text, context)
         if self._questions is not None and _is_code(message.text):
-            nonce = self._questions.awaiting_code(context)
+            nonce = await self._questions.awaiting_code(context)
             if nonce:
                 code = message.text.strip()
                 return await self._questions.answer(context, nonce, code, yes=True, pressed=False)
@@ -262,7 +369,9 @@ class Bot:
         """Ask the owners about an account, unless it was spoken of: who was denied or revoked is not asked about."""
         who = message.who
         try:
-            if self._questions is None or self._people.name_of(who):
+            if self._questions is None:
+                return False
+            if await aside(self._people.name_of, who):
                 return False
             if not self._announced.allows("strangers", self._wall()):
                 return False
@@ -277,20 +386,37 @@ class Bot:
         now, account = self._wall(), (message.who.surface, message.who.number)
         named = self._registry.called(self._registry.named(message.text))
         changes = message.how is How.PRESSED or (named is not None and named.effect is not Effect.NOTHING)
-        if changes and self._remember is not None:
-            at = self._now()
-            key = record_id("a", at, source, message.key, "denied")
-            asked = clean(message.text)[:200]
-            record = AnswerRecord(key, at, name, asked, f"refused: {reply.text}", True, ())
-            try:
-                await self._remember(record)
-            except StoreFailed as error:  # a refusal stands also where it cannot be written down
-                log.warning("a refused wish of %s could not be written down: %s", name, error)
+        if changes:
+            await self._write_down(message, source, name, reply.text)
         if reply.denied is not Denied.ROLE or self._tries.count(account, now) < TRIES:
             return
         if self._warned.allows(account, now) and self._warnings.allows("all", now):
             text = f"{name} ({account[0]} {account[1]}) was refused {TRIES} times within ten minutes. Last: "
             await self._tell_people(Said(f"{text}“{clean(message.text)[:100]}”."), Lane.URGENT)
+
+    async def _write_down(self, message: Message, source: str, name: str, why: str) -> None:
+        """Each of the first; then one that says so, and how many there were with the next one that is written."""
+        at, account = self._now(), _account(message)
+        before = self._unwritten[account]
+        if self._written.allows(account, self._wall()):
+            del self._unwritten[account]
+            more = f" Before it {before} more were refused and not written down." if before else ""
+        else:
+            self._unwritten[account] = before + 1
+            more = " Further ones are counted and not written down."
+            if len(self._unwritten) > Pace.MOST_KEYS:
+                del self._unwritten[next(iter(self._unwritten))]
+            if before:
+                return
+        if self._remember is None:
+            return
+        key = record_id("a", at, source, message.key, "denied")
+        asked = clean(message.text)[:200]
+        record = AnswerRecord(key, at, name, asked, f"refused: {why}{more}", True, ())
+        try:
+            await self._remember(record)
+        except StoreFailed as error:  # a refusal stands also where it cannot be written down
+            log.warning("a refused wish of %s could not be written down: %s", name, error)
 
     async def tell_waiting(self) -> None:
         """Tell every alert that waits now."""

@@ -116,8 +116,8 @@ class Questions(Protocol):
     async def answer(self, context: "Context", nonce: str, code: str, *, yes: bool, pressed: bool) -> Reply:
         """What came of a yes or a no."""
 
-    def newest(self, context: "Context", *, yes: bool) -> str:
-        """The newest question that this person may answer so, here; empty for none."""
+    async def waiting(self, context: "Context", *, yes: bool) -> tuple[str, ...]:
+        """The questions that this person may answer so, here, newest first."""
 
 
 class Context(NamedTuple):
@@ -125,8 +125,9 @@ class Context(NamedTuple):
 
     `key` makes a repeated message the same wish. `report` gives the text of a day's report ("" for the last whole
     day). `remember` writes a record into the journal; None where the journal is only read. `age_s` is how many seconds
-    ago it was said. `sure` is whether nothing has to be confirmed: at the desk's own terminal, and after a yes.
-    `approved` names who said yes beside the person. `overtaken` says whether a kill or a pause has come since.
+    ago it was said. `private` is whether nobody else reads the answer. `sure` is whether nothing has to be confirmed:
+    at the desk's own terminal, and after a yes. `approved` names who said yes beside the person. `overtaken` says
+    whether a kill or a pause has come since.
     `picture` draws one, given its kind, what it is of, days and the risk panel; None where nothing can.
     """
 
@@ -141,6 +142,7 @@ class Context(NamedTuple):
     registry: "Registry | None" = None
     who: Who = TERMINAL
     place: Place = HERE
+    private: bool = True
     people: People | None = None
     questions: Questions | None = None
     age_s: float = 0.0

@@ -18,7 +18,7 @@ import msgspec
 from bot.chat.port import Button, Lane, Place, Said
 from bot.command import Card, ChatCommand, Confirm, Context, Denied, Registry, Reply, beneath, clean
 from bot.commands.roles import Change, change
-from bot.people import People, Person, Role, Who
+from bot.people import People, Person, Role, Who, aside, numbered
 from configs.schema.chat import ChatSettings
 from engine.core.domain.errors import WhydeskError
 from engine.core.domain.records import CommandRecord
@@ -89,10 +89,11 @@ class Confirmations:
         self._settings = settings
         self._tell = tell
         self._wall = wall
+        self._asking = asyncio.Lock()
 
     async def ask(self, command: ChatCommand, context: Context, arguments: str, card: Card) -> Reply:
         """The card, for whoever asked; what needs a second person is told to everybody who listens."""
-        kind, now = self._kind(card, context.person), self._wall()
+        kind, now = await aside(self._kind, card, context.person), self._wall()
         coded = kind in (Kind.CODE, Kind.ALONE)
         opens = now + COOL_OFF if kind is Kind.ALONE else now
         lasts = self._settings.two_person_s if kind is Kind.TWO else self._settings.confirm_s
@@ -121,16 +122,19 @@ class Confirmations:
             await self._tell(
                 Said(f"{context.person.name} asks: {text}", (buttons,), update=_named(nonce)), Lane.URGENT
             )
-        return Reply(text, buttons=(buttons,), update=_named(nonce))
+        return Reply(text, buttons=(buttons,), update=_named(nonce), only=kind is not Kind.TWO)
 
     async def ask_access(self, who: Who, place: Place) -> None:
         """Tell the owners that somebody wants to be heard, unless they were told and have not said yet."""
-        who = who._replace(shown=clean(who.shown)[:40])
-        for asked in self._asks.waiting(self._wall()):
-            known = _read(asked)
-            if known.kind is Kind.ACCESS and known.who[:2] == who[:2]:
-                return
-        name = self._people.new_name(who)
+        async with self._asking:  # of two who show one name, the second is told that the first may have it
+            await self._ask_access(who._replace(shown=clean(who.shown)[:40]), place)
+
+    async def _ask_access(self, who: Who, place: Place) -> None:
+        waiting = [_read(asked) for asked in await aside(self._asks.waiting, self._wall())]
+        strangers = [request for request in waiting if request.kind is Kind.ACCESS]
+        if any(request.who[:2] == who[:2] for request in strangers):
+            return
+        name = await aside(self._people.new_name, who, frozenset(request.name for request in strangers))
         text = (
             f"{who.surface} account {who.number} asks for access; it shows the name {who.shown!r}, which"
             f" proves nothing. It would be called {name}."
@@ -155,25 +159,30 @@ class Confirmations:
             return await self._access(context, nonce, GRANTS[verb])
         return await self.answer(context, nonce, "", yes=verb == "y", pressed=True)
 
-    def newest(self, context: Context, *, yes: bool) -> str:
-        """The newest question that this person may answer so; empty for none."""
-        for asked in reversed(self._asks.waiting(self._wall())):
-            request = _read(asked)
-            if request.kind is not Kind.ACCESS and not self._may_not(request, context, yes=yes, pressed=True):
-                return asked.nonce
-        return ""
+    async def waiting(self, context: Context, *, yes: bool) -> tuple[str, ...]:
+        """The questions that this person may answer so, newest first; none that was asked after the answer was sent."""
+        now = self._wall()
+        return tuple(
+            asked.nonce
+            for asked in reversed(await aside(self._asks.waiting, now))
+            if asked.at <= (context.sent or now) and self._may_answer(_read(asked), context, yes=yes)
+        )
 
-    def awaiting_code(self, context: Context) -> str:
+    def _may_answer(self, request: Request, context: Context, *, yes: bool) -> bool:
+        asks = request.kind is not Kind.ACCESS
+        return asks and self._may_not(request, context, yes=yes, pressed=True) is None
+
+    async def awaiting_code(self, context: Context) -> str:
         """The newest question that this person answers here by four digits; empty for none."""
-        for asked in reversed(self._asks.waiting(self._wall())):
+        for asked in reversed(await aside(self._asks.waiting, self._wall())):
             request = _read(asked)
-            if request.code and request.name == context.person.name and request.place == context.place:
+            if request.code and request.name == context.person.name and _is_here(request, context):
                 return asked.nonce
         return ""
 
     async def answer(self, context: Context, nonce: str, code: str, *, yes: bool, pressed: bool) -> Reply:
         """Do what was asked for, at the first yes of whoever may say it; else say why nothing is done."""
-        asked = self._asks.asked(nonce)
+        asked = await aside(self._asks.asked, nonce)
         if asked is None:
             return Reply("There is no such question; nothing was done.", ok=False)
         request = _read(asked)
@@ -188,23 +197,22 @@ class Confirmations:
         if request.kind is Kind.ACCESS:
             return await self._access(context, nonce, None)
         if not yes:
-            return await self._closed(
-                asked, "no", context, f"{_called(request)}: {context.person.name} said no."
-            )
+            said = f"{_called(request)}: {context.person.name} said no."
+            return await self._closed(asked, "no", context, said, request.kind)
         early = self._too_early(asked, request, code)
         if early is not None:
             return early
-        void = self._void(request, context)
+        void = self._void(request, context, await aside(self._asker, request))
         if void:
-            return await self._closed(
-                asked, "void", context, f"Nothing was done: {void}. Say it again if it is meant."
-            )
+            said = f"Nothing was done: {void}. Say it again if it is meant."
+            return await self._closed(asked, "void", context, said, request.kind)
         if not await self._first(nonce, "yes", context):
             return await self.answer(context, nonce, code, yes=yes, pressed=pressed)
-        void = self._void(request, context)  # once more, for what came while the yes was written down
+        asker = await aside(self._asker, request)
+        void = self._void(request, context, asker)  # once more, for what came while the yes was written down
         if void:
             return Reply(f"Nothing was done: {void}. Say it again if it is meant.", ok=False)
-        return await self._carry_out(request, context, nonce)
+        return await self._carry_out(request, context, nonce, asker)
 
     def _kind(self, card: Card, person: Person) -> Kind:
         if card.confirm is not Confirm.TWO:
@@ -242,7 +250,7 @@ class Confirmations:
             )
         if person.name != request.name:
             return _not_yours(f"Only {request.name} can answer this.")
-        if pressed and context.place != request.place:
+        if pressed and not _is_here(request, context):
             return _not_yours("This is answered where it was asked.")
         return None
 
@@ -261,9 +269,8 @@ class Confirmations:
             return Reply(f"Nothing was done yet: type it again in {left:.0f} s.", ok=False)
         return None
 
-    def _void(self, request: Request, context: Context) -> str:
+    def _void(self, request: Request, context: Context, asker: Person | None) -> str:
         """What has changed since the card, so that it is not what was agreed to; empty when nothing has."""
-        asker = self._asker(request)
         if asker is None:
             return f"{request.name} may no longer ask for it"
         registry = _registry(context)
@@ -289,9 +296,9 @@ class Confirmations:
         role = self._people.role(request.name)
         return Person(request.name, role) if role is not None and role >= request.role else None
 
-    async def _carry_out(self, request: Request, context: Context, nonce: str) -> Reply:
+    async def _carry_out(self, request: Request, context: Context, nonce: str, asker: Person | None) -> Reply:
         """For whoever asked; under a key of its own, since what did not wait for the answer had the message's."""
-        registry, asker = _registry(context), self._asker(request)
+        registry = _registry(context)
         command = registry.called(request.command)
         if asker is None or command is None:
             return Reply(f"Nothing was done: {request.name} may no longer ask for it.", ok=False)
@@ -306,17 +313,19 @@ class Confirmations:
         )
         reply = await registry.carry_out(command, asking, request.arguments)
         told = f", approved by {asking.approved}" if asking.approved else ""
-        return reply._replace(text=f"{_called(request)}{told}:\n{reply.text}", update=_named(nonce))
+        text = f"{_called(request)}{told}:\n{reply.text}"
+        return reply._replace(text=text, update=_named(nonce), only=request.kind is not Kind.TWO)
 
     async def _again(self, asked: Asked, request: Request, context: Context) -> Reply:
         """It was answered. The very message that did it may come again after a crash: the desk knows its key."""
         when = _time(asked.answered or asked.at)
         if asked.answer == "yes" and asked.key == _key(context):
             if self._wall() < asked.expires:
-                void = "" if _begun(request, context) else self._void(request, context)
+                asker = await aside(self._asker, request)
+                void = "" if _begun(request, context) else self._void(request, context, asker)
                 if void:
                     return Reply(f"Nothing was done: {void}. Say it again if it is meant.", ok=False)
-                return await self._carry_out(request, context, asked.nonce)
+                return await self._carry_out(request, context, asked.nonce, asker)
             text = (
                 f"It was answered at {when}, and the desk stopped meanwhile: /status shows what came of it."
             )
@@ -325,7 +334,7 @@ class Confirmations:
 
     async def _access(self, context: Context, nonce: str, role: Role | None) -> Reply:
         """An owner's word on a stranger."""
-        asked = self._asks.asked(nonce)
+        asked = await aside(self._asks.asked, nonce)
         request = _read(asked) if asked else None
         if asked is None or request is None or request.kind is not Kind.ACCESS:
             return Reply("There is no such question; nothing was done.", ok=False)
@@ -336,22 +345,32 @@ class Confirmations:
             return await self._again(asked, request, context)
         if self._wall() >= asked.expires:
             return Reply("That could be answered for a day. /roles grant does the same.", ok=False)
+        account = request.who._replace(shown="")
+        name = await aside(self._name_for, account, request.name if role else "")
+        if not name:
+            told = f"{account.surface}:{account.number}"
+            return Reply(f"Its name is somebody else's by now. /roles grant {told} <role> <name>", ok=False)
         if not asked.answer and not await self._first(nonce, role.word if role else "no", context):
             return await self._access(context, nonce, role)
-        account = request.who._replace(shown="")
         try:
-            told = await change(
-                context, Change("grant" if role else "deny", request.name, role, account), context.key
+            reply = await change(
+                context, Change("grant" if role else "deny", name, role, account), context.key
             )
         except WhydeskError as error:
             return Reply(str(error), ok=False)
-        return told._replace(update=_named(nonce))
+        return reply._replace(update=_named(nonce))
 
-    async def _closed(self, asked: Asked, answer: str, context: Context, text: str) -> Reply:
+    def _name_for(self, account: Who, wished: str) -> str:
+        """What it is called from now on; the wished one only while nobody else is; empty where nothing is free."""
+        names = (wished, numbered(account))
+        return next((each for each in names if each and self._people.may_be(account, each)), "")
+
+    async def _closed(self, asked: Asked, answer: str, context: Context, text: str, kind: Kind) -> Reply:
         if self._wall() >= asked.expires:
             return Reply(f"That could be answered until {_time(asked.expires)}; nothing was done.", ok=False)
         if await self._first(asked.nonce, answer, context):
-            return Reply(text, ok=answer != "void", update=_named(asked.nonce))
+            only = kind is not Kind.TWO
+            return Reply(text, ok=answer != "void", update=_named(asked.nonce), only=only)
         return Reply("Somebody else has answered just now.", ok=False)
 
     async def _first(self, nonce: str, answer: str, context: Context) -> bool:
@@ -384,6 +403,12 @@ def _moved(before: dict[str, Decimal], now: dict[str, Decimal]) -> str:
         if old <= 0 or abs(new / old - 1) > MOVED:
             return f"{name} went from {price(old)} to {price(new)}, at most {percent(MOVED)} is allowed"
     return ""
+
+
+def _is_here(request: Request, context: Context) -> bool:
+    """Whether the card is here: where it was asked for, or, where nothing could be hidden there, in private."""
+    in_private = context.private and context.place.surface == request.place.surface
+    return in_private or context.place == request.place
 
 
 def _not_yours(text: str) -> Reply:

@@ -5,15 +5,26 @@ in a chat is kept in the store and is newer than the profile. Both are read anew
 nobody from the next one on.
 """
 
+import asyncio
 import re
 from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from configs.schema.chat import RESERVED, ChatSettings
 from engine.core.domain.errors import Refused
 from engine.ports import Asks, Known, Linked
+
+_Value = TypeVar("_Value")
+_LOOKING = ThreadPoolExecutor(4, "people")
+
+
+async def aside(look: Callable[..., _Value], *values: Any) -> _Value:
+    """Look something up beside the loop, at most four at once: the engine waits for no store of a chat."""
+    return await asyncio.get_running_loop().run_in_executor(_LOOKING, look, *values)
 
 
 class Role(IntEnum):
@@ -53,6 +64,7 @@ SURFACES = ("telegram", "discord")
 """Where people have accounts."""
 ROLES = {role.word: role for role in Role}
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_NUMBERED = re.compile(rf"({'|'.join(SURFACES)})-[0-9]+")
 
 
 class Entry(NamedTuple):
@@ -107,15 +119,31 @@ class People:
         _check_name(name)
         if account is not None:
             self._check_account(account, name)
+            self._give(account, name, by, at)
         self._store.set_role(Known(name, role.word if role else "", by, at))
-        if account is not None:
-            self._store.link(Linked(account.surface, account.number, name, by, at))
+
+    def _give(self, account: Who, name: str, by: str, at: datetime) -> None:
+        """Accounts of a name that has no role do not come back as somebody else: they are their numbers from now on."""
+        for surface, number in set(self._accounts_of(name)) - set(self.heard(name, account)):
+            own = numbered(Who(surface, number))
+            self._store.set_role(Known(own, "", by, at))
+            self._store.link(Linked(surface, number, own, by, at))
+        self._store.link(Linked(account.surface, account.number, name, by, at))
+
+    def heard(self, name: str, account: Who | None = None) -> tuple[tuple[str, int], ...]:
+        """The accounts that are heard as that name once it has a role, and this account with it."""
+        theirs = self._accounts_of(name)
+        if account is None:
+            return theirs
+        if self.role(name) is None:
+            theirs = tuple(each for each in theirs if self.by_profile(Who(*each)))
+        return tuple(sorted({*theirs, (account.surface, account.number)}))
 
     def link(self, account: Who, name: str, by: str, at: datetime) -> None:
         """Give somebody another account. Refused when it is somebody else's."""
         _check_name(name)
         self._check_account(account, name)
-        self._store.link(Linked(account.surface, account.number, name, by, at))
+        self._give(account, name, by, at)
 
     def _check_account(self, account: Who, name: str) -> None:
         """It is nobody's, or theirs already, or of somebody who has no role and whom the profile does not name."""
@@ -127,19 +155,35 @@ class People:
             raise Refused(f"{what} is {whose}'s by the profile, and stays so")
         if whose and whose != name and self.role(whose):
             raise Refused(f"{what} is {whose}'s: /roles revoke {whose} first")
+        if _NUMBERED.fullmatch(name) and name != numbered(account) and name not in self._names():
+            raise Refused(f"{name} is the name of another account")
 
     def name_of(self, who: Who) -> str:
         """The name that an account was given, also to say no to it; empty for one that was never spoken of."""
         return self._named(who.surface, who.number)
 
-    def new_name(self, who: Who) -> str:
-        """The name of an account: the one that it has; else what it shows if nobody has or had it; else its number."""
+    def new_name(self, who: Who, taken: frozenset[str] = frozenset()) -> str:
+        """The name of an account: the one that it has; else what it shows if nobody has or had it; else its number.
+
+        `taken` is what cannot be had besides.
+        """
         known = self.name_of(who)
         if known:
             return known
-        taken = {entry.name for entry in self.everybody()} | RESERVED
         shown = re.sub(r"[^a-z0-9_-]", "", who.shown.casefold())[:32]
-        return shown if _NAME.fullmatch(shown) and shown not in taken else f"{who.surface}-{who.number}"[:32]
+        free = _NAME.fullmatch(shown) and not _NUMBERED.fullmatch(shown)
+        return shown if free and shown not in self._names() | taken else numbered(who)
+
+    def may_be(self, who: Who, name: str) -> bool:
+        """Whether a new account can have that name and be nobody else by it."""
+        return self.name_of(who) == name or name not in self._names()
+
+    def _names(self) -> set[str]:
+        """All that somebody has or had."""
+        return {entry.name for entry in self.everybody()} | set(self._accounts().values()) | RESERVED
+
+    def _accounts_of(self, name: str) -> tuple[tuple[str, int], ...]:
+        return tuple(each for each, whose in sorted(self._accounts().items()) if whose == name)
 
     @property
     def _store(self) -> Asks:
@@ -160,6 +204,11 @@ class People:
             if _number(person, surface)
         }
         return {(each.surface, each.number): each.name for each in said} | profile
+
+
+def numbered(who: Who) -> str:
+    """The name that no account can choose: of whoever is denied, and of whoever shows none that is free."""
+    return f"{who.surface}-{who.number}"
 
 
 def _check_name(name: str) -> None:

@@ -16,9 +16,14 @@ async def _answer(context: Context, arguments: str, *, yes: bool) -> Reply:
     if context.questions is None:
         return Reply("No questions are kept here.", ok=False)
     nonce, _, code = arguments.partition(" ")
-    nonce = nonce or context.questions.newest(context, yes=yes)
     if not nonce:
-        return Reply("Nothing waits for your answer here.", ok=False)
+        waiting = await context.questions.waiting(context, yes=yes)
+        if not waiting:
+            return Reply("Nothing waits for your answer here.", ok=False)
+        if yes and len(waiting) > 1:
+            text = f"{len(waiting)} questions wait for your yes: name one, such as /approve {waiting[0]}"
+            return Reply(text, ok=False)
+        nonce = waiting[0]
     return await context.questions.answer(context, nonce, code.strip(), yes=yes, pressed=False)
 
 
@@ -27,9 +32,10 @@ COMMANDS = (
         "approve",
         Role.TRADER,
         "/approve [question] [digits]",
-        "Say yes to what waits for it; to the newest when none is named.",
+        "Say yes to what waits for it; where more than one thing does, it must be named.",
         _approve,
         effect=Effect.MORE,
+        stale_s=30,
         examples=("/approve", "/approve k3J9x_2LmQaW8f0z 4821"),
     ),
     ChatCommand(

@@ -35,12 +35,12 @@ async def _chart(context: Context, arguments: str) -> Reply:
         return Reply(HOW, ok=False)
     wanted = _wanted(context, what)
     if context.picture is None:
-        return Reply(f"{wanted.text}\nNo picture: nothing is drawn here.", ok=False)
+        return Reply(f"{wanted.text}\nNo picture: nothing is drawn here.", ok=False, only=True)
     try:
         picture = await context.picture(wanted.kind, wanted.about, int(days or 0), wanted.risk)
     except WhydeskError as error:
-        return Reply(f"{wanted.text}\nNo picture: {error}.", ok=False)
-    return Reply(wanted.text, picture=picture)
+        return Reply(f"{wanted.text}\nNo picture: {error}.", ok=False, only=True)
+    return Reply(wanted.text, only=True, picture=picture)
 
 
 def _wanted(context: Context, what: str) -> Wanted:

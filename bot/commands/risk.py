@@ -15,7 +15,7 @@ BAR = 10
 
 
 async def _risk(context: Context, arguments: str) -> Reply:
-    return Reply("\n".join(panel_lines(context.desk.risk())))
+    return Reply("\n".join(panel_lines(context.desk.risk())), only=True)
 
 
 def panel_lines(shown: dict[str, Any]) -> list[str]:

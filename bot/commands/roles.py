@@ -4,7 +4,7 @@ import asyncio
 from typing import NamedTuple
 
 from bot.command import Card, ChatCommand, Confirm, Context, Effect, Reply
-from bot.people import ROLES, SURFACES, Entry, People, Role, Who
+from bot.people import ROLES, SURFACES, Entry, People, Role, Who, aside
 from engine.core.domain.errors import BadQuestion, Refused
 from engine.core.domain.ids import record_id
 from engine.core.domain.records import CommandRecord
@@ -37,11 +37,14 @@ async def _whoami(context: Context, arguments: str) -> Reply:
 
 async def _roles(context: Context, arguments: str) -> Reply:
     people = _people(context)
+    if not arguments and context.place.surface == "telegram" and not context.private:
+        return Reply(IN_PRIVATE, ok=False)
     if not arguments:
-        return Reply("\n".join(_line(entry) for entry in people.everybody()) or NOBODY, only=True)
-    return await change(context, _read(context, arguments), context.key)
+        return Reply("\n".join(_line(entry) for entry in await aside(people.everybody)) or NOBODY, only=True)
+    return await change(context, await aside(_read, context, arguments), context.key)
 
 
+IN_PRIVATE = "Who may do what is told in private only, and here everybody would read it: ask me there."
 NOBODY = "Nobody is named, so nobody but this machine's terminal is heard. /roles grant telegram:<account> owner <name>"
 
 
@@ -91,9 +94,13 @@ def _preview(context: Context, arguments: str) -> Card | Reply | None:
     wanted = _read(context, arguments)
     if wanted.kind == "revoke":
         return None
-    before = _people(context).role(wanted.name)
-    facts = {f"the role of {wanted.name}": before.word if before else "none"}
-    text = f"From now on {_said(wanted)}. Before: {before.word if before else 'no role'}."
+    people = _people(context)
+    before, heard = people.role(wanted.name), _accounts(people.heard(wanted.name, wanted.account))
+    facts = {
+        f"the role of {wanted.name}": before.word if before else "none",
+        f"the list of accounts of {wanted.name}": heard,
+    }
+    text = f"From now on {_said(wanted)}. Before: {before.word if before else 'no role'}. Heard: {heard}."
     return Card(Confirm.CODE, text, Role.OWNER, facts, {})
 
 
@@ -137,8 +144,11 @@ def _account(context: Context, text: str) -> Who:
 
 def _line(entry: Entry) -> str:
     role = entry.role.word if entry.role else "no role"
-    accounts = ", ".join(f"{surface} {number}" for surface, number in entry.accounts) or "no account"
-    return f"{entry.name}: {role}, said by {entry.by}; {accounts}"
+    return f"{entry.name}: {role}, said by {entry.by}; {_accounts(entry.accounts)}"
+
+
+def _accounts(accounts: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(f"{surface} {number}" for surface, number in accounts) or "no account"
 
 
 def _people(context: Context) -> People:

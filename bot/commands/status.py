@@ -19,7 +19,7 @@ async def _status(context: Context, arguments: str) -> Reply:
     lines += [f"{name} is locked: {why or 'no reason was given'}." for name, why in shown["locks"].items()]
     if shown["open_orders"]:
         lines.append(f"{shown['open_orders']} open order(s).")
-    return Reply("\n".join(lines))
+    return Reply("\n".join(lines), only=True)
 
 
 def _money(shown: dict[str, Any]) -> str:

@@ -14,8 +14,8 @@ async def _trades(context: Context, arguments: str) -> Reply:
     found = context.journal.find(kind="trade", limit=int(arguments or USUAL))
     trades = [stored.record for stored in found if isinstance(stored.record, TradeRecord)]
     if not trades:
-        return Reply("No trade has been closed yet.")
-    return Reply("\n".join([trade_line(trade) for trade in trades]))
+        return Reply("No trade has been closed yet.", only=True)
+    return Reply("\n".join([trade_line(trade) for trade in trades]), only=True)
 
 
 COMMANDS = (ChatCommand("trades", Role.VIEWER, "/trades [n]", "The newest closed trades.", _trades),)

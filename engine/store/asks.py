@@ -1,5 +1,7 @@
 """Who may talk to a desk, as said in chats, and the questions that wait for a yes: a row each, read anew every time.
 
+Reading waits for nobody who writes: each thread that reads has a connection of its own.
+
 A question is answered by one statement that changes the row only while nobody has: of two that answer at the same
 moment, from whichever process, one is told that the other was first.
 """
@@ -13,7 +15,7 @@ from typing import Any
 
 from engine.core.domain.errors import StoreFailed
 from engine.ports import Asked, Known, Linked
-from engine.store.driver import Connection, connect, driver_errors, one_line, place, prepare
+from engine.store.driver import Connection, Readers, connect, driver_errors, one_line, place, prepare
 
 MOST_WAITING = 1000
 """So many questions may wait at once."""
@@ -33,15 +35,16 @@ class SqlAsks:
         self._turn = threading.Lock()
         self._connection: Connection | None = None
         prepare(self._where, write=True)
+        self._readers = Readers(self._where)
 
     def known(self) -> tuple[Known, ...]:
         """Every name that a role was given to or taken from."""
-        rows = self._run('SELECT name, role, "by", at FROM people WHERE desk = ? ORDER BY name', ())
+        rows = self._read('SELECT name, role, "by", at FROM people WHERE desk = ? ORDER BY name', ())
         return tuple(Known(name, role, by, _moment(at)) for name, role, by, at in rows)
 
     def linked(self) -> tuple[Linked, ...]:
         """Every account that was given a name."""
-        rows = self._run(
+        rows = self._read(
             'SELECT surface, number, name, "by", at FROM accounts WHERE desk = ? ORDER BY surface, number', ()
         )
         return tuple(Linked(surface, number, name, by, _moment(at)) for surface, number, name, by, at in rows)
@@ -79,12 +82,12 @@ class SqlAsks:
 
     def asked(self, nonce: str) -> Asked | None:
         """The question of that nonce, answered or not."""
-        rows = self._run(f"SELECT {_COLUMNS} FROM asks WHERE desk = ? AND nonce = ?", (nonce,))  # noqa: S608
+        rows = self._read(f"SELECT {_COLUMNS} FROM asks WHERE desk = ? AND nonce = ?", (nonce,))  # noqa: S608
         return _asked(rows[0]) if rows else None
 
     def waiting(self, at: datetime) -> tuple[Asked, ...]:
         """What nobody has answered and is not over at that time, oldest first."""
-        rows = self._run(
+        rows = self._read(
             f"SELECT {_COLUMNS} FROM asks WHERE desk = ? AND answer IS NULL AND expires > ? ORDER BY at, nonce",  # noqa: S608
             (_microseconds(at),),
         )
@@ -101,9 +104,14 @@ class SqlAsks:
         return bool(first)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connections."""
+        self._readers.close()
         with self._turn:
             self._disconnect()
+
+    def _read(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of one statement whose first value is the desk."""
+        return self._readers.rows(self._where.sql(sql), (self._desk, *values))
 
     def _run(self, sql: str, values: Sequence[Any], *, named: bool = False) -> list[Any]:
         """One statement, which alone is a transaction. The desk is its first value, unless the values name it."""
@@ -117,7 +125,7 @@ class SqlAsks:
             except self._errors as error:
                 self._disconnect()
                 raise StoreFailed(
-                    f"who may talk, at {self._where}, cannot be looked up: {one_line(error)}"
+                    f"who may talk, at {self._where}, cannot be kept: {one_line(error)}"
                 ) from error
 
     def _disconnect(self) -> None:

@@ -129,7 +129,22 @@ def test_a_store_that_fails_is_told_in_one_line(url: str) -> None:
     with closing(SqlAsks(url, "desk")) as store:
         store.set_role(Known("tom", "trader", "ana", NOW))
         store._run("ALTER TABLE people RENAME TO elsewhere", (), named=True)
-        with pytest.raises(StoreFailed, match=r"who may talk, at .*, cannot be looked up") as refused:
+        with pytest.raises(StoreFailed, match=r"the store at .* cannot be read") as refused:
             store.known()
 
     assert "\n" not in str(refused.value)
+
+
+def test_who_may_talk_is_read_while_somebody_writes(url: str) -> None:
+    with closing(SqlAsks(url, "desk")) as store:
+        store.set_role(Known("tom", "trader", "ana", NOW))
+        store.ask(question("n"))
+        with store._turn:
+            read: list[object] = []
+            reading = threading.Thread(
+                target=lambda: read.append((store.known(), store.asked("n"))), daemon=True
+            )
+            reading.start()
+            reading.join(10)
+
+        assert read == [((Known("tom", "trader", "ana", NOW),), question("n"))]

@@ -87,13 +87,14 @@ class Talk:
         age_s: float = 0.0,
         how: How = How.TYPED,
         key: str = "",
+        private: bool = False,
     ) -> Message:
         """What a platform would bring."""
         self._count += 1
         number = NUMBERS.get(name, {}).get(surface, STRANGER)
         who = TERMINAL if surface == "console" else Who(surface, number, name)
         at = self.clock.now() - timedelta(seconds=age_s)
-        return Message(text, who, key or f"m{self._count}", Place(surface, chat), at, how)
+        return Message(text, who, key or f"m{self._count}", Place(surface, chat), at, how, private)
 
     async def say(self, name: str, text: str, **more: Any) -> Reply:
         """Somebody types it."""

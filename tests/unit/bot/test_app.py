@@ -12,6 +12,7 @@ from bot.chat.console import ConsoleChat
 from bot.chat.port import Lane, Message, Place, Said
 from bot.command import OVERTAKEN
 from bot.people import TERMINAL, Who
+from configs.schema.chat import ChatSettings, PersonSettings
 from engine.core.domain.events import Recorded
 from engine.core.domain.records import Record
 from tests.builders import CLOSE, command_record, cycle_record, decision, entry_orders, fill, start_record
@@ -252,6 +253,66 @@ async def test_a_bot_that_is_ended_lets_go_of_whatever_waits() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert chat.said == []
+
+
+class Many(ListChat):
+    """Many messages of one account after one that takes long, and then one of another."""
+
+    def __init__(self, slow: Slow, many: int, sender: Who) -> None:
+        super().__init__(source="telegram")
+        self._slow, self._many, self._sender = slow, many, sender
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Never ends before what is slow has ended."""
+        yield _of(Who("telegram", 5), "/report", "slow")
+        await self._slow.asked.wait()
+        for number in range(self._many):
+            yield _of(self._sender, "/help", f"n{number}")
+        yield _of(Who("telegram", 5), "/kill enough", "kill")
+        yield _of(Who("telegram", 5), "/whoami", "last")
+
+
+def _of(who: Who, text: str, key: str) -> Message:
+    return Message(text, who, key, Place("telegram", 1), CLOSE)
+
+
+@pytest.mark.parametrize(("sender", "may_wait"), [(1, app.OF_ONE), (666, app.OF_A_STRANGER)])
+async def test_nobody_who_writes_without_end_keeps_a_kill_from_being_read(sender: int, may_wait: int) -> None:
+    slow, desk = Slow(), FakeDesk()
+    people = (PersonSettings("vera", "viewer", telegram=1), PersonSettings("ola", "owner", telegram=5))
+    chat = Many(slow, 1200, Who("telegram", sender))
+    running = asyncio.create_task(
+        Bot(
+            (chat,), desk, ListJournal(start_record()), slow.report, FakeClock().now,
+            settings=ChatSettings(people=people),
+        ).run()
+    )  # fmt: skip
+    await until(lambda: bool(desk.commands), "the kill")
+    away = [said for said in chat.said if "halted" not in said]
+    slow.let.set()
+    await running
+
+    assert [command.by for command in desk.commands] == ["ola"]
+    assert away == [app.TOO_MUCH.text if sender == 1 else ""] * app.TURNED_AWAY
+    answers = [said for said in chat.said if "was refused 5 times" not in said]
+    assert len(answers) == len(away) + may_wait + len(("/report", "/kill", "/whoami"))
+    assert chat.said[-1] == "You are telegram account 5: ola, owner.", "who writes little is answered as ever"
+
+
+async def test_many_strangers_leave_room_for_whoever_is_known() -> None:
+    line = app.Line()
+
+    for number in range(100, 1100):
+        line.takes(app.Asked(_of(Who("telegram", number), "hello", f"n{number}"), 0), stranger=True)
+    taken = [
+        line.takes(app.Asked(_of(Who("telegram", 5), "/help", f"o{n}"), 0), stranger=False) for n in range(21)
+    ]
+
+    assert line._queue.qsize() == app.OF_STRANGERS + app.OF_ONE
+    assert taken == [True] * app.OF_ONE + [False]
+    for _ in range(app.OF_STRANGERS + app.OF_ONE):
+        await line.next()
+    assert not +line._waiting
 
 
 class Broken(ListChat):

@@ -471,3 +471,107 @@ async def test_a_kill_while_the_yes_to_a_resume_is_written_down_is_not_undone() 
 
     assert reply.text.startswith("Nothing was done: the desk was reducing since None and is now halted")
     assert talk.done == []
+
+
+async def test_a_yes_without_a_name_is_none_to_what_was_asked_after_it_was_written() -> None:
+    talk = Talk()
+    card = await halted(talk)
+
+    reply = await talk.say("abe", "/approve", age_s=10)
+
+    assert reply.text == "Nothing waits for your answer here."
+    assert talk.done == ["kill"]
+    talk.wait(1)
+    assert (await talk.say("abe", "/approve")).ok
+    assert card.update and talk.done == ["kill", "resume"]
+
+
+async def test_a_yes_that_waited_says_nothing_any_more() -> None:
+    talk = Talk()
+    card = await halted(talk)
+    nonce = button(card, "Yes").data.rpartition(":")[2]
+    talk.wait(60)
+
+    for text in ("/approve", f"/approve {nonce}"):
+        assert "at most 30 s; say it again" in (await talk.say("abe", text, age_s=31)).text
+    assert talk.done == ["kill"]
+
+
+async def test_where_more_than_one_question_waits_a_yes_names_its_own() -> None:
+    talk = Talk()
+    await talk.say("tom", "/sell SP500 1")
+    second = await talk.say("tom", "/sell SP500 2")
+    nonce = button(second, "Yes").data.rpartition(":")[2]
+
+    reply = await talk.say("tom", "/approve")
+
+    assert (reply.ok, talk.done) == (False, [])
+    assert reply.text == f"2 questions wait for your yes: name one, such as /approve {nonce}"
+    assert (await talk.say("tom", f"/approve {nonce}")).ok
+    assert [command.quantity for command in talk.desk.commands] == [Decimal("2")]
+    assert (await talk.say("tom", "/approve")).ok
+    assert talk.done == ["close", "close"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("vera", "/status"),
+        ("vera", "/trades"),
+        ("vera", "/risk"),
+        ("vera", "/report"),
+        ("vera", "/report 2008-10-15"),
+        ("vera", "/chart equity"),
+        ("tom", "/sell SP500"),
+        ("tom", "/fx all"),
+        ("tom", "/kill flatten"),
+        ("ola", "/roles grant vera trader"),
+        ("ola", "/whoami"),
+    ],
+)
+async def test_balances_previews_and_codes_are_for_whoever_asked(name: str, text: str) -> None:
+    assert (await Talk().say(name, text, surface="discord")).said().only
+
+
+@pytest.mark.parametrize("label", ["Yes", "No"])
+async def test_what_came_of_a_card_is_for_those_who_saw_the_card(label: str) -> None:
+    talk = Talk()
+
+    own = await talk.press("tom", button(await talk.say("tom", "/sell SP500"), label))
+    shared = await talk.press("abe", button(await halted(talk), label))
+
+    assert (own.only, shared.only) == (True, False)
+
+
+async def test_a_card_that_a_second_person_must_see_and_what_has_happened_are_for_everybody() -> None:
+    talk = Talk()
+
+    assert not (await halted(talk)).only
+    assert not (await talk.say("tom", "/pause")).only
+
+
+async def test_a_card_that_could_only_be_shown_in_private_is_answered_there_and_by_no_one_else() -> None:
+    talk = Talk()
+    card, other = await talk.say("tom", "/sell SP500 1"), await talk.say("tom", "/fx all")
+
+    assert not (await talk.press("tim", button(card, "Yes"), chat=2, private=True)).ok
+    assert not (await talk.press("tom", button(card, "Yes"), surface="discord", chat=2, private=True)).ok
+    assert talk.done == []
+    assert (await talk.press("tom", button(card, "Yes"), chat=2, private=True)).ok
+    assert (await talk.say("tom", digits(other), chat=2, private=True)).ok
+    assert talk.done == ["close", "close"]
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({}, False),
+        ({"private": True}, True),
+        ({"surface": "discord"}, True),
+    ],
+)
+async def test_who_may_do_what_is_not_told_to_a_group_at_telegram(how: dict[str, Any], told: bool) -> None:
+    reply = await Talk().say("ola", "/roles", **how)
+
+    assert ("tom: trader" in reply.text, "in private only" in reply.text) == (told, not told)
+    assert reply.only is told

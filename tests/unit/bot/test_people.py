@@ -1,15 +1,19 @@
 """Who is heard: by number, closed by default, from the next message on."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from bot.chat.port import Lane
-from bot.people import CONSOLE, TERMINAL, Pace, People, Person, Role, Who
+from bot import app
+from bot.chat.port import Lane, Said
+from bot.people import CONSOLE, TERMINAL, Pace, People, Person, Role, Who, numbered
 from configs.schema.chat import ChatSettings, PersonSettings
 from engine.core.domain.errors import Refused
 from engine.core.domain.records import AnswerRecord, CommandRecord
+from engine.ports import Known, Linked
 from tests.builders import CLOSE
 from tests.fakes import ListAsks
 from tests.unit.bot.talk import NUMBERS, PEOPLE, STRANGER, Talk, button, digits
@@ -101,14 +105,117 @@ async def test_a_stranger_who_is_denied_stays_one() -> None:
 
     denied = await talk.press("ola", button(talk.chat.told[0].said, "Deny"))
 
-    assert denied.text == f"Bob gets no role, at telegram account {STRANGER}."
+    assert denied.text == f"Telegram-{STRANGER} gets no role, at telegram account {STRANGER}."
     assert talk.bot._people.of(Who("telegram", STRANGER)) is None
     talk.wait(7200)
     assert (await talk.say("bob", "hello")).text == f"You are telegram account {STRANGER}: nobody here."
     assert len([each for each in talk.chat.told if each.said.buttons]) == 1
-    card = await talk.say("ola", "/roles grant bob viewer")
+    card = await talk.say("ola", f"/roles grant {STRANGER} viewer bob")
     assert (await talk.say("ola", digits(card))).ok
-    assert (await talk.say("bob", "/status")).ok
+    assert (await talk.say("bob", "/whoami")).text == f"You are telegram account {STRANGER}: bob, viewer."
+
+
+async def shown_as(talk: Talk, number: int, shown: str) -> Said:
+    """The card about an account that shows a name."""
+    message = talk.message("x", "hello")._replace(who=Who("telegram", number, shown))
+    await talk.bot.answer(message, "telegram")
+    return talk.chat.told[-1].said
+
+
+async def test_a_role_given_to_somebody_is_not_given_to_a_stranger_who_showed_their_name_and_was_denied() -> (
+    None
+):
+    talk = Talk()
+    await talk.press("ola", button(await shown_as(talk, 666, "Zoe"), "Deny"))
+
+    card = await talk.say("ola", "/roles grant telegram:345678901 trader zoe")
+    assert "Heard: telegram 345678901." in card.text
+    assert (await talk.say("ola", digits(card))).ok
+
+    people = talk.bot._people
+    assert people.of(Who("telegram", 345678901)) == Person("zoe", Role.TRADER)
+    assert people.of(Who("telegram", 666)) is None
+
+
+async def test_of_two_strangers_who_show_one_name_each_is_somebody_and_denying_one_takes_nothing_from_the_other() -> (
+    None
+):
+    talk = Talk()
+    first, second = await shown_as(talk, 345, "Zoe"), await shown_as(talk, 666, "Zoe")
+
+    assert ["It would be called zoe." in first.text, "called telegram-666." in second.text] == [True, True]
+    await talk.press("ola", button(first, "Trader"))
+    await talk.press("ola", button(second, "Deny"))
+
+    people = talk.bot._people
+    assert people.of(Who("telegram", 345)) == Person("zoe", Role.TRADER)
+    assert people.of(Who("telegram", 666)) is None
+
+
+@pytest.mark.parametrize(("label", "role"), [("Trader", Role.TRADER), ("Deny", None)])
+async def test_a_name_that_somebody_got_while_the_card_waited_is_not_given_twice(
+    label: str, role: Role | None
+) -> None:
+    talk = Talk()
+    waiting = await shown_as(talk, 666, "Zoe")
+    card = await talk.say("ola", "/roles grant telegram:345 viewer zoe")
+    await talk.say("ola", digits(card))
+
+    assert (await talk.press("ola", button(waiting, label))).ok
+
+    people = talk.bot._people
+    assert people.of(Who("telegram", 345)) == Person("zoe", Role.VIEWER)
+    assert people.of(Who("telegram", 666)) == (Person("telegram-666", role) if role else None)
+
+
+def test_a_denied_name_says_nothing_of_a_person_whom_the_profile_names_later() -> None:
+    asks, who = ListAsks(), Who("telegram", 666, "Zoe")
+    before = People(ChatSettings(), asks)
+    before.grant(numbered(who), None, "ola", CLOSE, who)
+
+    after = People(ChatSettings(people=(PersonSettings("zoe", "owner", telegram=5),)), asks)
+
+    assert after.of(Who("telegram", 5)) == Person("zoe", Role.OWNER)
+    assert after.of(who) is None
+
+
+def test_accounts_of_a_name_without_a_role_do_not_come_back_with_a_new_one() -> None:
+    people = People(ChatSettings(people=PEOPLE), ListAsks())
+    old, new = Who("telegram", 666), Who("telegram", 345)
+    people.grant("zoe", None, "ola", CLOSE, old)
+    people.grant("tom", None, "ola", CLOSE)
+
+    people.grant("zoe", Role.TRADER, "ola", CLOSE, new)
+    people.grant("tom", Role.TRADER, "ola", CLOSE, Who("telegram", 99))
+
+    assert (people.of(old), people.of(new)) == (None, Person("zoe", Role.TRADER))
+    assert people.name_of(old) == "telegram-666"
+    assert people.of(Who("discord", 12)) == Person("tom", Role.TRADER), "the profile says so"
+
+
+@pytest.mark.parametrize("shown", ["telegram-345", "Discord-1", "TELEGRAM-666"])
+async def test_nobody_is_called_by_the_number_of_another(shown: str) -> None:
+    people = People(ChatSettings(people=PEOPLE), ListAsks())
+
+    assert people.new_name(Who("telegram", 99, shown)) == "telegram-99"
+    with pytest.raises(Refused, match="is the name of another account"):
+        people.grant(shown.lower(), Role.VIEWER, "ola", CLOSE, Who("telegram", 99))
+
+
+async def test_a_card_lists_whoever_will_be_heard_and_is_void_when_that_is_another_list() -> None:
+    talk = Talk()
+
+    card = await talk.say("ola", "/roles grant vera trader")
+    assert "Heard: discord 11, telegram 1." in card.text
+    talk.asks.link(Linked("telegram", 77, "vera", "ola", CLOSE))
+
+    reply = await talk.say("ola", digits(card))
+
+    assert (
+        "the list of accounts of vera was discord 11, telegram 1 and is now discord 11, telegram 1"
+        in reply.text
+    )
+    assert talk.bot._people.role("vera") is Role.VIEWER
 
 
 @pytest.mark.parametrize("shown", ["ola", "console", "TOM", "", "Ж", "x" * 99, "all", "9lives", "a b"])
@@ -160,8 +267,14 @@ async def test_an_account_can_be_named_and_a_second_platform_linked() -> None:
 
     people = talk.bot._people
     assert people.of(Who("telegram", 99)) == people.of(Who("discord", 77)) == Person("bob", Role.TRADER)
-    assert "bob: trader, said by ola; discord 77, telegram 99" in (await talk.say("ola", "/roles")).text
-    assert "ola: owner, said by the profile; telegram 6, discord 16" in (await talk.say("ola", "/roles")).text
+    assert (
+        "bob: trader, said by ola; discord 77, telegram 99"
+        in (await talk.say("ola", "/roles", private=True)).text
+    )
+    assert (
+        "ola: owner, said by the profile; telegram 6, discord 16"
+        in (await talk.say("ola", "/roles", private=True)).text
+    )
 
 
 @pytest.mark.parametrize(
@@ -224,6 +337,26 @@ async def test_five_refused_tries_within_ten_minutes_are_told_once_and_each_is_w
     assert len({record.id for record in refused}) == 8
     assert (refused[0].by, refused[0].question, refused[0].refused) == ("vera", "/kill", True)
     assert refused[0].answer == "refused: /kill needs the role trader; vera has viewer."
+
+
+@pytest.mark.parametrize("name", ["nobody", "vera"])
+async def test_whoever_keeps_being_refused_fills_no_journal_and_how_often_it_was_is_written_down(
+    name: str,
+) -> None:
+    talk = Talk()
+
+    for _ in range(500):
+        await talk.say(name, "/kill x")
+    during = [record.answer for record in talk.records if isinstance(record, AnswerRecord)]
+    talk.wait(600)
+    await talk.say("tom", "/resume")
+    await talk.say(name, "/kill x")
+
+    assert len(during) == 11
+    assert during[-1].endswith(" Further ones are counted and not written down.")
+    others, last = (record.answer for record in talk.records[11:] if isinstance(record, AnswerRecord))
+    assert "not written down" not in others
+    assert last.endswith(" Before it 490 more were refused and not written down.")
 
 
 async def test_refused_tries_that_are_far_apart_are_no_alarm() -> None:
@@ -326,3 +459,50 @@ async def test_an_account_changes_hands_only_after_its_owner_was_revoked_and_nev
         "telegram account 2 is tom's by the profile, and stays so"
     )
     assert talk.bot._people.of(Who("telegram", 2)) is None
+
+
+class Stalled(ListAsks):
+    """A store that says nothing until a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.let = threading.Event(), threading.Event()
+
+    def linked(self) -> tuple[Linked, ...]:
+        """When it is let, or after two seconds."""
+        self.begun.set()
+        self.let.wait(2)
+        return super().linked()
+
+
+@pytest.mark.parametrize("text", ["hello", "/kill now"])
+async def test_the_engine_waits_for_no_store_that_is_asked_who_a_stranger_is(text: str) -> None:
+    talk = Talk()
+    talk.asks = asks = Stalled()
+    talk.restart()
+
+    asking = asyncio.create_task(talk.say("bob", text))
+    assert await asyncio.to_thread(asks.begun.wait, 2)
+
+    assert not asking.done()
+    assert not asks.let.is_set()
+    asks.let.set()
+    assert "nobody here" in (await asking).text
+
+
+async def test_a_kill_waits_half_a_second_for_a_store_that_stalls_and_then_goes_by_the_profile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert app.STORE_S == 0.5
+    monkeypatch.setattr(app, "STORE_S", 0.01)
+    talk = Talk()
+    talk.asks = asks = Stalled()
+    talk.restart()
+
+    reply = await talk.say("tom", "/kill now")
+    stalled = not asks.let.is_set() and asks.begun.is_set()
+    asks.let.set()
+
+    assert (reply.ok, stalled, talk.done) == (True, True, ["kill"])
+    talk.asks.set_role(Known("tom", "", "ola", CLOSE))
+    assert "nobody here" in (await talk.say("tom", "/pause")).text
