@@ -110,7 +110,7 @@ def _read(context: Context, arguments: str) -> Change:
     people = _people(context)
     names = {entry.name for entry in people.everybody()}
     if verb == "revoke" and len(words) == 1:
-        return Change("revoke", _one_of(words[0], names), None)
+        return Change("revoke", _but_the_only_owner(context, _one_of(words[0], names)), None)
     if verb == "link" and len(words) == 3:
         return Change("link", _one_of(words[0], names), None, _account(context, f"{words[1]}:{words[2]}"))
     if verb == "grant" and len(words) in (2, 3):
@@ -118,7 +118,8 @@ def _read(context: Context, arguments: str) -> Change:
         if role is None:
             raise BadQuestion(f"{words[1][:32]!r} is no role: expected one of {', '.join(ROLES)}")
         if words[0] in names and len(words) == 2:
-            return Change("grant", words[0], role)
+            name = words[0] if role is Role.OWNER else _but_the_only_owner(context, words[0])
+            return Change("grant", name, role)
         account = _account(context, words[0])
         return Change("grant", words[2] if len(words) == 3 else people.new_name(account), role, account)
     raise BadQuestion(USAGE)
@@ -127,6 +128,17 @@ def _read(context: Context, arguments: str) -> Change:
 def _one_of(name: str, names: set[str]) -> str:
     if name not in names:
         raise BadQuestion(f"nobody is called {name[:32]!r}. Known: {', '.join(sorted(names)) or 'nobody'}")
+    return name
+
+
+def _but_the_only_owner(context: Context, name: str) -> str:
+    """A chat in which nobody is owner any more could be mended from nowhere but the desk's terminal."""
+    owners = {entry.name for entry in _people(context).everybody() if entry.role is Role.OWNER}
+    if owners == {name} and not context.sure:
+        raise BadQuestion(
+            f"{name} is the only owner: make another one first, or say it at the desk's own terminal,"
+            f' whydesk cmd "/roles revoke {name}"'
+        )
     return name
 
 

@@ -258,6 +258,19 @@ async def test_owners_give_and_take_roles_and_it_holds_from_the_next_message_on(
     record_property("figure", "A6 a revoked person is heard: 0 messages")
 
 
+@pytest.mark.parametrize("text", ["/roles revoke ola", "/roles grant ola admin"])
+async def test_the_only_owner_is_not_lost_in_a_chat(text: str) -> None:
+    talk = Talk()
+
+    refused = await talk.say("ola", text)
+
+    assert not refused.ok
+    assert "ola is the only owner: make another one first" in refused.text
+    card = await talk.say("ola", "/roles grant vera owner")
+    assert (await talk.say("ola", digits(card))).ok
+    assert (await talk.say("vera", "/roles revoke ola")).text == "Ola has no role from the next message on."
+
+
 async def test_an_account_can_be_named_and_a_second_platform_linked() -> None:
     talk = Talk()
 
