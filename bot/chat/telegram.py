@@ -104,6 +104,8 @@ class TelegramChat:
         self._passed: deque[str] = deque(maxlen=REMEMBERED)
         self._unkept: set[str] = set()
         self._settled: deque[str] = deque(maxlen=REMEMBERED)
+        self._owed: list[str] = []
+        """Keys of letters that are kept now and were answered before: they are still to be put away."""
 
     async def messages(self) -> AsyncIterator[Message]:
         """First what was heard and not answered before a crash, then what people write. Nothing ends it."""
@@ -243,7 +245,7 @@ class TelegramChat:
         for update in updates:
             if update.callback_query is not None:
                 self._do_beside(self._acknowledge(update.callback_query.id))
-        return await self._first_heard([msgspec.json.decode(letter.body, type=Message) for letter in new])
+        return self._first_heard([msgspec.json.decode(letter.body, type=Message) for letter in new])
 
     def _at_once(self, messages: Sequence[Message], error: StoreFailed) -> list[Message]:
         """What cannot be kept is passed on, once, for it may be a kill; nothing of it is confirmed to Telegram."""
@@ -254,14 +256,25 @@ class TelegramChat:
         self._unkept |= {message.key for message in fresh}
         return self._pass(fresh)
 
-    async def _first_heard(self, messages: Sequence[Message]) -> list[Message]:
+    def _first_heard(self, messages: Sequence[Message]) -> list[Message]:
         """Without those that were passed on before they could be kept. Some of them have even been answered."""
-        for message in messages:
-            if message.key in self._unkept and message.key in self._settled:
-                await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [])
         fresh = [message for message in messages if message.key not in self._unkept]
-        self._unkept -= {message.key for message in messages}
+        late = {message.key for message in messages} & self._unkept
+        self._unkept -= late
+        self._owed += [key for key in late if key in self._settled]
+        if self._owed:
+            self._do_beside(self._put_away())
         return self._pass(fresh)
+
+    async def _put_away(self) -> None:
+        """What was answered before it could be kept does not come again. Where that fails, after the next poll."""
+        owed, self._owed = self._owed, []
+        for key in owed:
+            try:
+                await asyncio.to_thread(self._mail.answered, SOURCE, key, [])
+            except StoreFailed as error:
+                log.warning("letter %s is answered, and not yet put away: %s", key, error)
+                self._owed.append(key)
 
     def _pass(self, messages: list[Message]) -> list[Message]:
         self._passed.extend(message.key for message in messages)

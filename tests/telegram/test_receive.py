@@ -13,7 +13,8 @@ from bot.chat.port import How, Lane, Place, Said
 from bot.chat.telegram import OTHERS, Patience
 from bot.chat.telegram_read import Myself, heard
 from bot.people import Who
-from engine.ports import Letter
+from engine.core.domain.errors import StoreFailed
+from engine.ports import Letter, Post
 from engine.store.mail import SqlMail
 from tests.telegram.mail import HASTE, Ear, ListMail, listening, soon
 from tests.telegram.server import BOT, CHANNEL, GROUP, ME, Answer, BotServer, Fault, person, room
@@ -130,10 +131,43 @@ async def test_what_is_answered_before_it_could_be_kept_is_answered_once(server:
         update = server.write("/status")
         await chat.answer(await ear.next(), Said("All is well."))
         await server.until(lambda: server.confirmed >= update["update_id"])
+        await soon(lambda: mail.unanswered("telegram") == ())
 
     assert len(mail.letters) == 1
-    assert mail.unanswered("telegram") == ()
     assert len(mail.posts) == 1
+
+
+async def test_what_comes_while_an_older_message_cannot_be_put_away_is_heard_and_that_is_put_away_later(
+    server: BotServer,
+) -> None:
+    class Flapping(ListMail):
+        """Takes letters again before it takes answers."""
+
+        deaf = 2
+
+        def answered(self, source: str, key: str, posts: Sequence[Post]) -> None:
+            if self.letters and self.deaf:
+                self.deaf -= 1
+                raise StoreFailed("the disk is full")
+            super().answered(source, key, posts)
+
+    mail = Flapping()
+    async with listening(server, mail) as (chat, ear):
+        await server.until(lambda: server.polls)
+        mail.full = 1
+        server.write("/status")
+        await chat.answer(await ear.next(), Said("All is well."))
+        server.write("/kill")
+        assert (await ear.next()).text == "/kill"
+        await soon(lambda: mail.deaf == 1)
+        server.write("/first")
+        assert (await ear.next()).text == "/first"
+        await soon(lambda: mail.deaf == 0)
+        server.write("/second")
+        assert (await ear.next()).text == "/second"
+        await soon(lambda: len(mail.done) == 1)
+
+    assert mail.done == {("telegram", "42.1")}
 
 
 async def test_what_was_heard_and_not_answered_before_a_crash_comes_again_and_what_was_does_not(
