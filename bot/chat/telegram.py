@@ -44,7 +44,8 @@ OTHERS = (
 
 class Patience(NamedTuple):
     """Seconds: between tries while Telegram is away, from `first` to `most`; `again` after another program's poll cut
-    ours off; `alone` until a start may say that nobody else polls; `refused` between looks whether they still do.
+    ours off; `alone` until a start may say that nobody else polls; `refused` between looks whether they still do;
+    `kept` between tries while the store takes nothing, which never grows: what comes next may be a kill.
     """
 
     first: float = 0.5
@@ -52,6 +53,7 @@ class Patience(NamedTuple):
     again: float = 0.5
     alone: float = 2.0
     refused: float = 30.0
+    kept: float = 1.0
 
 
 TOLERATED, TOLERATED_AT_START = 6, 2
@@ -103,6 +105,9 @@ class TelegramChat:
         self._beside: set[asyncio.Task[None]] = set()
         self._passed: deque[str] = deque(maxlen=REMEMBERED)
         self._unkept: set[str] = set()
+        """Keys of messages that were passed on and will come again, to be kept."""
+        self._let_go: set[str] = set()
+        """Keys of messages that were passed on and never kept, until they are answered."""
         self._settled: deque[str] = deque(maxlen=REMEMBERED)
         self._owed: list[str] = []
         """Keys of letters that are kept now and were answered before: they are still to be put away."""
@@ -121,6 +126,10 @@ class TelegramChat:
         posts = [self._post(message.place, said, Lane.URGENT, to)] if said.text or said.picture else []
         if message.key in self._unkept:
             self._settled.append(message.key)
+            await self._send(posts)
+            return
+        if message.key in self._let_go:
+            self._let_go.remove(message.key)
             await self._send(posts)
             return
         try:
@@ -197,7 +206,7 @@ class TelegramChat:
         except TelegramError as error:
             await self._wait_after(f"Telegram does not answer: {self._words(error)}")
         except StoreFailed as error:
-            await self._wait_after(str(error))
+            await self._wait_for_the_store(error)
         except UNREADABLE as error:
             await self._wait_after(f"what Telegram answers cannot be read ({type(error).__name__})")
         else:
@@ -229,7 +238,11 @@ class TelegramChat:
         self._cut_off.clear()
 
     async def _listen(self) -> list[Message]:
-        """Poll once; what is new in it is durable before anybody sees it, and before the next poll confirms it."""
+        """Poll once; what is new in it is durable before anybody sees it, and before the next poll confirms it.
+
+        Where the store takes nothing, nothing is confirmed, so that it comes again; but for as many as one answer of
+        Telegram holds, when all have been passed on: they would hide what was written after them.
+        """
         began = asyncio.get_running_loop().time()
         updates = await self._updates(self._poll_s)
         messages = self._read(updates, self._earliest(began))
@@ -237,21 +250,33 @@ class TelegramChat:
         try:
             new = await asyncio.to_thread(self._mail.receive, letters) if letters else ()
         except StoreFailed as error:
-            return self._at_once(messages, error)
+            fresh = self._at_once(messages, error)
+            if not fresh and len(updates) < MOST_UPDATES:
+                raise
+            if not fresh:
+                gone = {message.key for message in messages} & self._unkept
+                self._unkept -= gone
+                self._let_go |= gone.difference(self._settled)
+                self._go_beyond(updates)
+            return fresh
         if len(updates) < MOST_UPDATES:
             self._emptied = (asyncio.get_running_loop().time(), self._now())
+        self._go_beyond(updates)
+        return self._first_heard([msgspec.json.decode(letter.body, type=Message) for letter in new])
+
+    def _go_beyond(self, updates: Sequence[Update]) -> None:
+        """The next poll confirms these, and brings those after them."""
         if updates:
             self._offset = max(update.update_id for update in updates) + 1
         for update in updates:
             if update.callback_query is not None:
                 self._do_beside(self._acknowledge(update.callback_query.id))
-        return self._first_heard([msgspec.json.decode(letter.body, type=Message) for letter in new])
 
     def _at_once(self, messages: Sequence[Message], error: StoreFailed) -> list[Message]:
-        """What cannot be kept is passed on, once, for it may be a kill; nothing of it is confirmed to Telegram."""
+        """What cannot be kept is passed on, once, for it may be a kill."""
         fresh = [message for message in messages if message.key not in self._passed]
         if not fresh:
-            raise error
+            return []
         log.warning("%s messages are not durable: %s", len(fresh), error)
         self._unkept |= {message.key for message in fresh}
         return self._pass(fresh)
@@ -383,6 +408,13 @@ class TelegramChat:
         wait = min(self._patience.most, self._patience.first * 2 ** min(self._failures, 30))
         self._failures += 1
         await asyncio.sleep(wait)
+
+    async def _wait_for_the_store(self, error: StoreFailed) -> None:
+        """What arrives is heard meanwhile."""
+        if not self.trouble:
+            log.warning("nothing of what is received can be kept: %s", error)
+        self.trouble = str(error)
+        await asyncio.sleep(self._patience.kept)
 
     def _well(self) -> None:
         if self.trouble:

@@ -137,6 +137,41 @@ async def test_what_is_answered_before_it_could_be_kept_is_answered_once(server:
     assert len(mail.posts) == 1
 
 
+async def test_many_messages_of_a_stranger_do_not_hide_a_kill_while_the_disk_is_full(
+    server: BotServer,
+) -> None:
+    mail = ListMail()
+    async with listening(server, mail) as (chat, ear):
+        await server.until(lambda: server.polls)
+        mail.full = 1_000_000
+        for number in range(250):
+            server.write(f"hello {number}", 666)
+        server.write("/kill")
+
+        messages = [await ear.next() for _ in range(251)]
+        first, kill = messages[0], messages[-1]
+        mail.full = 0
+        assert await heard_before(ear, server) == []
+        await chat.answer(first, Said("Who are you?"))
+        await chat.answer(kill, Said("Halted."))
+
+    assert [message.text for message in messages] == [*(f"hello {number}" for number in range(250)), "/kill"]
+    assert [post.place for post in mail.posts] == ["666", str(ME)]
+
+
+async def test_a_kill_need_not_wait_longer_the_longer_the_disk_is_full(server: BotServer) -> None:
+    mail = ListMail()
+    async with listening(server, mail, HASTE._replace(first=60.0, most=60.0)) as (_, ear):
+        await server.until(lambda: server.polls)
+        mail.full = 1_000_000
+        server.write("/status")
+        await ear.next()
+        await soon(lambda: mail.full < 999_990)
+        server.write("/kill")
+
+        assert (await ear.next()).text == "/kill"
+
+
 async def test_what_comes_while_an_older_message_cannot_be_put_away_is_heard_and_that_is_put_away_later(
     server: BotServer,
 ) -> None:
