@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 MOST_COMMANDS, MOST_DESCRIPTION = 100, 256
 MOST_UPDATES = 100
 """Updates of one answer; when there are so many, more may wait."""
+HEAD_START_S = 0.5
+"""What was left over from before is waited for, at most so long, before anything else is passed on."""
 GAP_S = 1.0
 """Between two polls there is less, unless something went wrong."""
 REMEMBERED = 1000
@@ -113,12 +115,27 @@ class TelegramChat:
         """Keys of letters that are kept now and were answered before: they are still to be put away."""
 
     async def messages(self) -> AsyncIterator[Message]:
-        """First what was heard and not answered before a crash, then what people write. Nothing ends it."""
-        for message in await self._left_over():
-            yield message
-        while True:
-            for message in await self._turn():
-                yield message
+        """What was heard and not answered before a crash, and what people write. Nothing ends it.
+
+        What is older comes first, unless the store takes long to tell it.
+        """
+        left, turn = asyncio.create_task(self._left_over()), asyncio.create_task(self._turn())
+        beside = {left, turn}
+        try:
+            await asyncio.wait({left}, timeout=HEAD_START_S)
+            while True:
+                done, _ = await asyncio.wait(beside, return_when=asyncio.FIRST_COMPLETED)
+                beside -= done
+                for task in (left, turn):
+                    for message in task.result() if task in done else ():
+                        yield message
+                if turn in done:
+                    turn = asyncio.create_task(self._turn())
+                    beside.add(turn)
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def answer(self, message: Message, said: Said) -> None:
         """In one transaction: the message is answered, and the answer on its way."""
@@ -172,12 +189,19 @@ class TelegramChat:
         await self._line.close()
 
     async def _left_over(self) -> list[Message]:
+        """As soon as the store tells it; without what was heard meanwhile."""
+        told = False
         while True:
             try:
                 letters = await asyncio.to_thread(self._mail.unanswered, SOURCE)
-                return self._pass([message for letter in letters if (message := await self._opened(letter))])
+                opened = [message for letter in letters if (message := await self._opened(letter))]
             except StoreFailed as error:
-                await self._wait_after(str(error))
+                if not told:
+                    log.warning("what was not answered before has to wait: %s", error)
+                told = True
+                await asyncio.sleep(self._patience.kept)
+            else:
+                return self._pass([message for message in opened if message.key not in self._passed])
 
     async def _opened(self, letter: Letter) -> Message | None:
         """A letter of an older version that cannot be read any more is put away, once."""
@@ -283,7 +307,8 @@ class TelegramChat:
 
     def _first_heard(self, messages: Sequence[Message]) -> list[Message]:
         """Without those that were passed on before they could be kept. Some of them have even been answered."""
-        fresh = [message for message in messages if message.key not in self._unkept]
+        known = self._unkept.union(self._passed)
+        fresh = [message for message in messages if message.key not in known]
         late = {message.key for message in messages} & self._unkept
         self._unkept -= late
         self._owed += [key for key in late if key in self._settled]

@@ -236,6 +236,35 @@ async def test_a_message_that_was_confirmed_but_never_taken_from_us_is_heard_bef
         assert (await ear.next()).text == "/kill"
 
 
+async def test_what_was_not_answered_before_waits_for_the_store_and_a_kill_does_not(
+    server: BotServer,
+) -> None:
+    class Forgetful(ListMail):
+        """Cannot say for now what was not answered."""
+
+        asleep = True
+
+        def unanswered(self, source: str) -> tuple[Letter, ...]:
+            if self.asleep:
+                raise StoreFailed("the disk is full")
+            return super().unanswered(source)
+
+    mail = Forgetful()
+    mail.asleep = False
+    async with listening(server, mail) as (_, ear):
+        server.write("/status")
+        before = await ear.next()
+        await server.until(lambda: not server.waiting)
+    mail.asleep = True
+
+    async with listening(server, mail) as (_, ear):
+        server.write("/kill")
+        assert (await ear.next()).text == "/kill"
+        mail.asleep = False
+        assert await ear.next() == before
+        assert await heard_before(ear, server) == []
+
+
 async def test_one_update_delivered_five_times_is_one_message(
     server: BotServer, mail: ListMail | SqlMail
 ) -> None:
