@@ -6,6 +6,7 @@ thread of its own, one call after another: while it stalls, interactions are ack
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -25,8 +26,9 @@ from engine.ports import Letter, Mail, Post
 
 log = logging.getLogger(__name__)
 
-WAITING = 1000
-"""Messages that may wait to be passed on; more wait in the tasks that brought them."""
+OWN, WAITING = 20, 1000
+"""Messages of one account that may wait to be passed on; and of all accounts, after which each may have one."""
+TOO_MUCH = Said("Too much of what you said still waits here. Say it again later.", only=True)
 SOON_S, LATEST_S = 2.0, 300.0
 """The first pause before connecting again, and the longest; each is twice the one before."""
 _NOT_AUTHENTICATED = 4004
@@ -73,7 +75,9 @@ class DiscordChat:
         self._pause = pause
         self._why = "not connected yet"
         self._was_ready = False
-        self._heard: asyncio.Queue[Message | None] = asyncio.Queue(WAITING)
+        self._heard: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._waiting: Counter[int] = Counter()
+        """Messages that wait to be passed on, by account."""
         self._looked_back = False
         self._fresh: set[str] = set()
         """Keys of what came before it was known what had not been answered."""
@@ -90,6 +94,7 @@ class DiscordChat:
         beside = [asyncio.create_task(self._stay_connected()), asyncio.create_task(self._bring_back())]
         try:
             while (heard := await self._heard.get()) is not None:
+                self._waiting -= Counter({heard.who.number: 1})
                 yield heard
         finally:
             for task in beside:
@@ -135,7 +140,7 @@ class DiscordChat:
         """Durable, then passed on. What the store cannot take is passed on too: it may be a kill.
 
         Nothing is lost by that but its coming again after a crash, and the desk itself does nothing that it cannot
-        write down.
+        write down. Whoever says more than the desk takes is told so, and takes the room of nobody else.
         """
         if interaction is not None:
             hidden = message.private and message.how is How.TYPED
@@ -148,8 +153,16 @@ class DiscordChat:
         except StoreFailed as error:
             log.warning("message %s is not durable: %s", message.key, error)
             new = (letter,)
-        if new:
-            await self._heard.put(message)
+        if not new:
+            return
+        if self._waiting[message.who.number] < (OWN if self._heard.qsize() < WAITING else 1):
+            self._pass_on(message)
+        else:
+            await self.answer(message, TOO_MUCH)
+
+    def _pass_on(self, message: Message) -> None:
+        self._waiting[message.who.number] += 1
+        self._heard.put_nowait(message)
 
     async def _bring_back(self) -> None:
         """What was not answered before, as soon as the store tells it; what is heard meanwhile need not wait for that.
@@ -167,7 +180,7 @@ class DiscordChat:
             if letter.key in self._fresh:
                 continue
             try:
-                await self._heard.put(msgspec.json.decode(letter.body, type=Message))
+                self._pass_on(msgspec.json.decode(letter.body, type=Message))
             except msgspec.DecodeError as error:
                 log.error("letter %s of %s cannot be read: %s", letter.key, letter.at, error)
                 await self._in_turn(self._mail.answered, self.source, letter.key, ())
@@ -188,7 +201,7 @@ class DiscordChat:
             pause = min(2 * pause, LATEST_S)
         self._why = NO_TOKEN
         log.error("%s", NO_TOKEN)
-        await self._heard.put(None)
+        self._heard.put_nowait(None)
 
     async def _connected(self) -> str:
         """Stay connected for as long as the library can; why that ended."""

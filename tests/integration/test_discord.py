@@ -11,7 +11,8 @@ import discord
 import pytest
 from simcord.interactions import base_payload
 
-from bot.chat.discord import DiscordChat
+import bot.chat.discord
+from bot.chat.discord import TOO_MUCH, DiscordChat
 from bot.chat.discord_client import Slash
 from bot.chat.port import Button, How, Lane, Said
 from bot.outbox import Refused, TooFast, Unreachable
@@ -276,6 +277,28 @@ async def test_a_kill_gets_through_when_the_store_takes_nothing_and_its_answer_t
 
         assert message.text == "/kill"
         assert asked.response.content == "Stopped."
+
+
+async def test_one_account_cannot_fill_the_room_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bot.chat.discord, "WAITING", 20)
+    async with discord_desk() as desk:
+        desk.reads.clear()
+        for number in range(25):
+            await desk.bob.send_dm(f"hello {number}")
+        await desk.ann.slash(desk.talk, "kill")
+        await desk.env.settle()
+        refused = [letter for letter in desk.mail.letters.values() if letter.key in desk.mail.answered_keys]
+        desk.reads.set()
+
+        heard = [(await desk.next()).text for _ in range(22)]
+        assert await desk.nothing_more()
+
+        assert heard == [*(f"hello {number}" for number in range(21)), "/kill"]
+        assert len(refused) == 4
+        await desk.deliver()
+        assert desk.bob.user.dm_channel.last_message.content == TOO_MUCH.text
+        await desk.bob.send_dm("hello again")
+        assert (await desk.next()).text == "hello again"
 
 
 async def test_a_command_that_could_not_be_acknowledged_is_carried_out_all_the_same() -> None:
