@@ -202,7 +202,7 @@ async def test_what_comes_while_an_older_message_cannot_be_put_away_is_heard_and
         assert (await ear.next()).text == "/second"
         await soon(lambda: len(mail.done) == 1)
 
-    assert mail.done == {("telegram", "42.1")}
+    assert mail.done == {("telegram", "123456.42.1")}
 
 
 async def test_what_was_heard_and_not_answered_before_a_crash_comes_again_and_what_was_does_not(
@@ -283,6 +283,20 @@ async def test_one_update_delivered_five_times_is_one_message(
 
     assert first == ["/buy 1 BTC"]
     assert second == []
+
+
+async def test_another_bot_with_the_same_letters_hears_its_first_messages_too(
+    server: BotServer, mail: ListMail | SqlMail
+) -> None:
+    async with listening(server, mail) as (chat, ear):
+        server.write("/status")
+        await chat.answer(await ear.next(), Said("All is well."))
+    async with BotServer() as other:
+        other.me = BOT | {"id": 654321}
+        async with listening(other, mail) as (_, ear):
+            other.write("/kill")
+
+            assert (await ear.next()).text == "/kill"
 
 
 async def test_a_backlog_of_hours_is_heard_whole_in_order_and_with_its_own_times(server: BotServer) -> None:
