@@ -130,7 +130,10 @@ class DiscordDesk:
         self.chat = chat_over(self.mail, channel=self.alerts.id, **self._more)
         await self.env.restart_bot(self.chat.client)
         self._heard: asyncio.Queue[Message] = asyncio.Queue()
-        self._reader = asyncio.create_task(self._read(self.chat, self._heard))
+        self.reads = asyncio.Event()
+        """Cleared, nobody takes what the chat brings."""
+        self.reads.set()
+        self._reader = asyncio.create_task(self._read(self.chat, self._heard, self.reads))
 
     async def restart(self) -> None:
         """The process ends, and another one starts."""
@@ -143,9 +146,10 @@ class DiscordDesk:
         await asyncio.gather(self._reader, return_exceptions=True)
 
     @staticmethod
-    async def _read(chat: DiscordChat, heard: "asyncio.Queue[Message]") -> None:
+    async def _read(chat: DiscordChat, heard: "asyncio.Queue[Message]", reads: asyncio.Event) -> None:
         async for message in chat.messages():
             heard.put_nowait(message)
+            await reads.wait()
 
     async def next(self) -> Message:
         """The next message that the chat brings."""

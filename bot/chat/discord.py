@@ -1,15 +1,18 @@
 """Discord as a chat: slash commands, mentions and private messages in, answers and alerts out by way of the outbox.
 
 What is asked is durable before it is passed on, under the number that Discord gave it. The store is spoken to on a
-thread of its own, one call after another: while it stalls, interactions are acknowledged all the same.
+thread of its own, one call after another: while it stalls, interactions are acknowledged all the same, and what is
+asked is passed on after a moment without it.
 """
 
 import asyncio
 import logging
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TypeVar
+from enum import Enum, auto
+from typing import Any, NamedTuple, TypeVar
 
 import discord
 import msgspec
@@ -17,7 +20,7 @@ import msgspec
 from bot.chat.discord_client import SURFACE, DeskClient, Offer, Slash
 from bot.chat.discord_send import DiscordSender, Open, Outgoing, Waiting, write_place
 from bot.chat.port import How, Lane, Message, Place, Said
-from bot.outbox import UPDATE
+from bot.outbox import UPDATE, Refused, TooFast, Unreachable
 from bot.people import Who
 from configs.schema.chat import DiscordSettings
 from engine.core.domain.errors import BadSettings, StoreFailed
@@ -25,8 +28,13 @@ from engine.ports import Letter, Mail, Post
 
 log = logging.getLogger(__name__)
 
-WAITING = 1000
-"""Messages that may wait to be passed on; more wait in the tasks that brought them."""
+OWN, WAITING = 100, 1000
+"""Messages of one account that may wait to be passed on; and of all accounts, after which each may have one."""
+TOO_MUCH = Said("Too much of what you said still waits here. Say it again later.", only=True)
+STORE_S = 0.5
+"""How long a message waits for the store before it is passed on without; what waits is given to the store together."""
+REMEMBERED = 1000
+"""Keys of messages that were passed on, for the case that the store cannot say which are new."""
 SOON_S, LATEST_S = 2.0, 300.0
 """The first pause before connecting again, and the longest; each is twice the one before."""
 _NOT_AUTHENTICATED = 4004
@@ -73,10 +81,16 @@ class DiscordChat:
         self._pause = pause
         self._why = "not connected yet"
         self._was_ready = False
-        self._heard: asyncio.Queue[Message | None] = asyncio.Queue(WAITING)
+        self._heard: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._waiting: Counter[int] = Counter()
+        """Messages that wait to be passed on, by account."""
         self._looked_back = False
         self._fresh: set[str] = set()
         """Keys of what came before it was known what had not been answered."""
+        self._arrived: asyncio.Queue[_Arrived] = asyncio.Queue(WAITING)
+        self._passed: deque[str] = deque(maxlen=REMEMBERED)
+        self._unkept: set[str] = set()
+        """Keys of messages that were passed on before the store had them, until they are answered."""
         self._open = Open()
         self._post_office = ThreadPoolExecutor(1, "discord-mail")
         self.client = DeskClient(settings.guild, commands, offer or _nothing, private, self._hear)
@@ -87,9 +101,11 @@ class DiscordChat:
 
         A connection that is lost, or cannot be made, is made again for as long as it takes.
         """
-        beside = [asyncio.create_task(self._stay_connected()), asyncio.create_task(self._bring_back())]
+        work = (self._stay_connected(), self._bring_back(), self._keep_what_arrives())
+        beside = [asyncio.create_task(each) for each in work]
         try:
             while (heard := await self._heard.get()) is not None:
+                self._waiting -= Counter({heard.who.number: 1})
                 yield heard
         finally:
             for task in beside:
@@ -110,21 +126,41 @@ class DiscordChat:
         """Say it where the message was written, as soon as the outbox comes to it: people wait for answers."""
         told = Outgoing(said, Lane.URGENT, message)
         posts = (self._post(message.place, told),) if said.text or said.picture else ()
+        late = [_letter(message)] if message.key in self._unkept else []
+        self._unkept.discard(message.key)
         try:
-            await self._in_turn(self._mail.answered, self.source, message.key, posts)
+            await self._in_turn(self._put_away, message.key, posts, late)
         except StoreFailed as error:
-            log.warning("the answer to %s goes out without a record: %s", message.key, error)
-            for post in posts:
-                await self.sender.send(post.place, (post.body,))
+            await self._send_now(posts, error)
         else:
             self.posted()
 
+    def _put_away(self, key: str, posts: Sequence[Post], late: Sequence[Letter]) -> None:
+        """Answered. What the store did not have when it was passed on is kept first: only what is there is answered."""
+        if late:
+            self._mail.receive(late)
+        self._mail.answered(self.source, key, posts)
+
     async def tell(self, said: Said, lane: Lane) -> None:
         """Say it in the channel for alerts; nothing where there is none."""
-        if self._settings.channel:
-            place = Place(SURFACE, self._settings.channel)
-            await self._in_turn(self._mail.post, (self._post(place, Outgoing(said, lane)),))
+        if not self._settings.channel:
+            return
+        posts = (self._post(Place(SURFACE, self._settings.channel), Outgoing(said, lane)),)
+        try:
+            await self._in_turn(self._mail.post, posts)
+        except StoreFailed as error:
+            await self._send_now(posts, error)
+        else:
             self.posted()
+
+    async def _send_now(self, posts: Sequence[Post], why: StoreFailed) -> None:
+        """A full disk must not keep anybody from hearing of it: one try, past the outbox."""
+        log.warning("what is said goes out without a record: %s", why)
+        for post in posts:
+            try:
+                await self.sender.send(post.place, (post.body,))
+            except (TooFast, Unreachable, Refused) as error:
+                log.warning("it did not arrive at %s: %s", post.place, error)
 
     def _post(self, place: Place, told: Outgoing) -> Post:
         group = f"{UPDATE}{told.said.update}" if told.said.update else told.said.thread
@@ -132,24 +168,60 @@ class DiscordChat:
         return Post(self.source, write_place(place), told.lane, self._now(), body, group)
 
     async def _hear(self, message: Message, interaction: discord.Interaction | None) -> None:
-        """Durable, then passed on. What the store cannot take is passed on too: it may be a kill.
+        """Durable, then passed on. What the store does not take, or not soon, is passed on too: it may be a kill.
 
         Nothing is lost by that but its coming again after a crash, and the desk itself does nothing that it cannot
-        write down.
+        write down. Whoever says more than the desk takes is told so, and takes the room of nobody else.
         """
         if interaction is not None:
             hidden = message.private and message.how is How.TYPED
             self._open.keep(message.key, Waiting(interaction, hidden=hidden))
         if not self._looked_back:
             self._fresh.add(message.key)
-        letter = Letter(self.source, message.key, message.at, msgspec.json.encode(message))
+        kept = await self._kept(message)
+        if kept is _Kept.BEFORE or message.key in self._passed:
+            return
+        if kept is _Kept.NOT:
+            log.warning("message %s is not durable", message.key)
+            self._unkept.add(message.key)
+        self._passed.append(message.key)
+        if self._waiting[message.who.number] < (OWN if self._heard.qsize() < WAITING else 1):
+            self._pass_on(message)
+        else:
+            await self.answer(message, TOO_MUCH)
+
+    async def _kept(self, message: Message) -> "_Kept":
+        """Whether the store has it, as far as it says so in time."""
+        arrived = _Arrived(_letter(message), asyncio.get_running_loop().create_future())
         try:
-            new = await self._in_turn(self._mail.receive, (letter,))
-        except StoreFailed as error:
-            log.warning("message %s is not durable: %s", message.key, error)
-            new = (letter,)
-        if new:
-            await self._heard.put(message)
+            self._arrived.put_nowait(arrived)
+        except asyncio.QueueFull:
+            return _Kept.NOT
+        enough = asyncio.ensure_future(self._pause(STORE_S))
+        either: set[asyncio.Future[Any]] = {arrived.kept, enough}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            enough.cancel()
+        return arrived.kept.result() if arrived.kept.done() else _Kept.NOT
+
+    async def _keep_what_arrives(self) -> None:
+        while True:
+            batch = [await self._arrived.get()]
+            batch += [self._arrived.get_nowait() for _ in range(self._arrived.qsize())]
+            try:
+                new = await self._in_turn(self._mail.receive, [each.letter for each in batch])
+            except Exception as error:  # whatever it was, what was said is passed on
+                log.warning("%d messages could not be kept: %s", len(batch), error, exc_info=True)
+                kept = dict.fromkeys((each.letter.key for each in batch), _Kept.NOT)
+            else:
+                kept = {letter.key: _Kept.NOW for letter in new}
+            for each in batch:
+                each.kept.set_result(kept.get(each.letter.key, _Kept.BEFORE))
+
+    def _pass_on(self, message: Message) -> None:
+        self._waiting[message.who.number] += 1
+        self._heard.put_nowait(message)
 
     async def _bring_back(self) -> None:
         """What was not answered before, as soon as the store tells it; what is heard meanwhile need not wait for that.
@@ -167,7 +239,7 @@ class DiscordChat:
             if letter.key in self._fresh:
                 continue
             try:
-                await self._heard.put(msgspec.json.decode(letter.body, type=Message))
+                self._pass_on(msgspec.json.decode(letter.body, type=Message))
             except msgspec.DecodeError as error:
                 log.error("letter %s of %s cannot be read: %s", letter.key, letter.at, error)
                 await self._in_turn(self._mail.answered, self.source, letter.key, ())
@@ -188,7 +260,7 @@ class DiscordChat:
             pause = min(2 * pause, LATEST_S)
         self._why = NO_TOKEN
         log.error("%s", NO_TOKEN)
-        await self._heard.put(None)
+        self._heard.put_nowait(None)
 
     async def _connected(self) -> str:
         """Stay connected for as long as the library can; why that ended."""
@@ -215,6 +287,25 @@ class DiscordChat:
         self.client.http.connector = discord.utils.MISSING
         self._open.clear()
         return why
+
+
+class _Kept(Enum):
+    """What the store says of a letter."""
+
+    NOW = auto()
+    BEFORE = auto()
+    NOT = auto()
+
+
+class _Arrived(NamedTuple):
+    """A letter that waits for the store, and what will be known of it."""
+
+    letter: Letter
+    kept: "asyncio.Future[_Kept]"
+
+
+def _letter(message: Message) -> Letter:
+    return Letter(SURFACE, message.key, message.at, msgspec.json.encode(message))
 
 
 async def _start(client: discord.Client, token: str) -> None:

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 MOST_COMMANDS, MOST_DESCRIPTION = 100, 256
 MOST_UPDATES = 100
 """Updates of one answer; when there are so many, more may wait."""
+HEAD_START_S = 0.5
+"""What was left over from before is waited for, at most so long, before anything else is passed on."""
 GAP_S = 1.0
 """Between two polls there is less, unless something went wrong."""
 REMEMBERED = 1000
@@ -44,7 +46,8 @@ OTHERS = (
 
 class Patience(NamedTuple):
     """Seconds: between tries while Telegram is away, from `first` to `most`; `again` after another program's poll cut
-    ours off; `alone` until a start may say that nobody else polls; `refused` between looks whether they still do.
+    ours off; `alone` until a start may say that nobody else polls; `refused` between looks whether they still do;
+    `kept` between tries while the store takes nothing, which never grows: what comes next may be a kill.
     """
 
     first: float = 0.5
@@ -52,6 +55,7 @@ class Patience(NamedTuple):
     again: float = 0.5
     alone: float = 2.0
     refused: float = 30.0
+    kept: float = 1.0
 
 
 TOLERATED, TOLERATED_AT_START = 6, 2
@@ -103,15 +107,35 @@ class TelegramChat:
         self._beside: set[asyncio.Task[None]] = set()
         self._passed: deque[str] = deque(maxlen=REMEMBERED)
         self._unkept: set[str] = set()
+        """Keys of messages that were passed on and will come again, to be kept."""
+        self._let_go: set[str] = set()
+        """Keys of messages that were passed on and never kept, until they are answered."""
         self._settled: deque[str] = deque(maxlen=REMEMBERED)
+        self._owed: list[str] = []
+        """Keys of letters that are kept now and were answered before: they are still to be put away."""
 
     async def messages(self) -> AsyncIterator[Message]:
-        """First what was heard and not answered before a crash, then what people write. Nothing ends it."""
-        for message in await self._left_over():
-            yield message
-        while True:
-            for message in await self._turn():
-                yield message
+        """What was heard and not answered before a crash, and what people write. Nothing ends it.
+
+        What is older comes first, unless the store takes long to tell it.
+        """
+        left, turn = asyncio.create_task(self._left_over()), asyncio.create_task(self._turn())
+        beside = {left, turn}
+        try:
+            await asyncio.wait({left}, timeout=HEAD_START_S)
+            while True:
+                done, _ = await asyncio.wait(beside, return_when=asyncio.FIRST_COMPLETED)
+                beside -= done
+                for task in (left, turn):
+                    for message in task.result() if task in done else ():
+                        yield message
+                if turn in done:
+                    turn = asyncio.create_task(self._turn())
+                    beside.add(turn)
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def answer(self, message: Message, said: Said) -> None:
         """In one transaction: the message is answered, and the answer on its way."""
@@ -119,6 +143,10 @@ class TelegramChat:
         posts = [self._post(message.place, said, Lane.URGENT, to)] if said.text or said.picture else []
         if message.key in self._unkept:
             self._settled.append(message.key)
+            await self._send(posts)
+            return
+        if message.key in self._let_go:
+            self._let_go.remove(message.key)
             await self._send(posts)
             return
         try:
@@ -161,12 +189,19 @@ class TelegramChat:
         await self._line.close()
 
     async def _left_over(self) -> list[Message]:
+        """As soon as the store tells it; without what was heard meanwhile."""
+        told = False
         while True:
             try:
                 letters = await asyncio.to_thread(self._mail.unanswered, SOURCE)
-                return self._pass([message for letter in letters if (message := await self._opened(letter))])
+                opened = [message for letter in letters if (message := await self._opened(letter))]
             except StoreFailed as error:
-                await self._wait_after(str(error))
+                if not told:
+                    log.warning("what was not answered before has to wait: %s", error)
+                told = True
+                await asyncio.sleep(self._patience.kept)
+            else:
+                return self._pass([message for message in opened if message.key not in self._passed])
 
     async def _opened(self, letter: Letter) -> Message | None:
         """A letter of an older version that cannot be read any more is put away, once."""
@@ -195,7 +230,7 @@ class TelegramChat:
         except TelegramError as error:
             await self._wait_after(f"Telegram does not answer: {self._words(error)}")
         except StoreFailed as error:
-            await self._wait_after(str(error))
+            await self._wait_for_the_store(error)
         except UNREADABLE as error:
             await self._wait_after(f"what Telegram answers cannot be read ({type(error).__name__})")
         else:
@@ -227,7 +262,11 @@ class TelegramChat:
         self._cut_off.clear()
 
     async def _listen(self) -> list[Message]:
-        """Poll once; what is new in it is durable before anybody sees it, and before the next poll confirms it."""
+        """Poll once; what is new in it is durable before anybody sees it, and before the next poll confirms it.
+
+        Where the store takes nothing, nothing is confirmed, so that it comes again; but for as many as one answer of
+        Telegram holds, when all have been passed on: they would hide what was written after them.
+        """
         began = asyncio.get_running_loop().time()
         updates = await self._updates(self._poll_s)
         messages = self._read(updates, self._earliest(began))
@@ -235,33 +274,57 @@ class TelegramChat:
         try:
             new = await asyncio.to_thread(self._mail.receive, letters) if letters else ()
         except StoreFailed as error:
-            return self._at_once(messages, error)
+            fresh = self._at_once(messages, error)
+            if not fresh and len(updates) < MOST_UPDATES:
+                raise
+            if not fresh:
+                gone = {message.key for message in messages} & self._unkept
+                self._unkept -= gone
+                self._let_go |= gone.difference(self._settled)
+                self._go_beyond(updates)
+            return fresh
         if len(updates) < MOST_UPDATES:
             self._emptied = (asyncio.get_running_loop().time(), self._now())
+        self._go_beyond(updates)
+        return self._first_heard([msgspec.json.decode(letter.body, type=Message) for letter in new])
+
+    def _go_beyond(self, updates: Sequence[Update]) -> None:
+        """The next poll confirms these, and brings those after them."""
         if updates:
             self._offset = max(update.update_id for update in updates) + 1
         for update in updates:
             if update.callback_query is not None:
                 self._do_beside(self._acknowledge(update.callback_query.id))
-        return await self._first_heard([msgspec.json.decode(letter.body, type=Message) for letter in new])
 
     def _at_once(self, messages: Sequence[Message], error: StoreFailed) -> list[Message]:
-        """What cannot be kept is passed on, once, for it may be a kill; nothing of it is confirmed to Telegram."""
+        """What cannot be kept is passed on, once, for it may be a kill."""
         fresh = [message for message in messages if message.key not in self._passed]
         if not fresh:
-            raise error
+            return []
         log.warning("%s messages are not durable: %s", len(fresh), error)
         self._unkept |= {message.key for message in fresh}
         return self._pass(fresh)
 
-    async def _first_heard(self, messages: Sequence[Message]) -> list[Message]:
+    def _first_heard(self, messages: Sequence[Message]) -> list[Message]:
         """Without those that were passed on before they could be kept. Some of them have even been answered."""
-        for message in messages:
-            if message.key in self._unkept and message.key in self._settled:
-                await asyncio.to_thread(self._mail.answered, SOURCE, message.key, [])
-        fresh = [message for message in messages if message.key not in self._unkept]
-        self._unkept -= {message.key for message in messages}
+        known = self._unkept.union(self._passed)
+        fresh = [message for message in messages if message.key not in known]
+        late = {message.key for message in messages} & self._unkept
+        self._unkept -= late
+        self._owed += [key for key in late if key in self._settled]
+        if self._owed:
+            self._do_beside(self._put_away())
         return self._pass(fresh)
+
+    async def _put_away(self) -> None:
+        """What was answered before it could be kept does not come again. Where that fails, after the next poll."""
+        owed, self._owed = self._owed, []
+        for key in owed:
+            try:
+                await asyncio.to_thread(self._mail.answered, SOURCE, key, [])
+            except StoreFailed as error:
+                log.warning("letter %s is answered, and not yet put away: %s", key, error)
+                self._owed.append(key)
 
     def _pass(self, messages: list[Message]) -> list[Message]:
         self._passed.extend(message.key for message in messages)
@@ -370,6 +433,13 @@ class TelegramChat:
         wait = min(self._patience.most, self._patience.first * 2 ** min(self._failures, 30))
         self._failures += 1
         await asyncio.sleep(wait)
+
+    async def _wait_for_the_store(self, error: StoreFailed) -> None:
+        """What arrives is heard meanwhile."""
+        if not self.trouble:
+            log.warning("nothing of what is received can be kept: %s", error)
+        self.trouble = str(error)
+        await asyncio.sleep(self._patience.kept)
 
     def _well(self) -> None:
         if self.trouble:

@@ -67,9 +67,11 @@ def heard(update: Update, me: Myself, earliest: datetime | None) -> port.Message
 
     Telegram does not say when a button was pressed. `earliest` is the earliest time at which it can have been; None
     where nothing is known but that it was after the message with the button was sent.
+
+    The key begins with the bot's own number: in a private chat, every bot counts its messages from 1.
     """
     if update.callback_query is not None:
-        return _pressed(update.callback_query, earliest)
+        return _pressed(update.callback_query, me, earliest)
     return _typed(update.message, me) if update.message is not None else None
 
 
@@ -83,7 +85,7 @@ def _typed(message: Message, me: Myself) -> port.Message | None:
     return port.Message(
         whole(text),
         _who(user),
-        f"{message.chat.id}.{message.message_id}",
+        f"{me.number}.{message.chat.id}.{message.message_id}",
         port.Place(SOURCE, message.chat.id, _topic(message)),
         message.date,
         port.How.TYPED,
@@ -138,7 +140,7 @@ def _answers_me(message: Message, me: Myself) -> bool:
     )
 
 
-def _pressed(query: CallbackQuery, earliest: datetime | None) -> port.Message | None:
+def _pressed(query: CallbackQuery, me: Myself, earliest: datetime | None) -> port.Message | None:
     card = query.message
     if card is None or not query.data or query.from_user.is_bot:
         return None
@@ -147,7 +149,7 @@ def _pressed(query: CallbackQuery, earliest: datetime | None) -> port.Message | 
     return port.Message(
         whole(query.data),
         _who(query.from_user),
-        f"press.{query.id}",
+        f"{me.number}.press.{query.id}",
         port.Place(SOURCE, card.chat.id, topic),
         max(sent, earliest) if earliest else sent,
         port.How.PRESSED,

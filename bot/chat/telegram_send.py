@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 PICTURE = "p"
 """Stands before the number of a message that has a picture: its text is a caption, and edited as one."""
+OF = ":"
+"""Stands between the number of a bot and the names of messages that are its own."""
 _NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 _UNCHANGED = "message is not modified"
 _NO_TOPIC = ("thread not found", "topic_closed", "topic_deleted")
@@ -69,6 +71,7 @@ class TelegramSender:
 
     def __init__(self, line: Line, moved: Callable[[int, int], None]) -> None:
         self._bot = line.bot
+        self._sign = f"{line.bot.token.partition(':')[0]}{OF}"
         self._tell = moved
         self._secret = line.secret
         self._moved: dict[int, int] = {}
@@ -107,6 +110,7 @@ class TelegramSender:
         except msgspec.DecodeError as error:
             raise Refused(f"a parcel that cannot be read: {error}") from None
         said = parts([each.said for each in spoken])
+        after, replace = self._own(after), self._own(replace)
         key = hashlib.sha256(b"\0".join([place.encode(), *bodies])).hexdigest()
         try:
             names = await self._all(
@@ -125,7 +129,11 @@ class TelegramSender:
         except UNREADABLE as error:
             raise Unreachable(f"the answer cannot be read ({type(error).__name__})") from None
         self._there.pop(key, None)
-        return " ".join(names)
+        return self._sign + " ".join(names)
+
+    def _own(self, name: str) -> str:
+        """The messages of that name; none where another bot has said them, whose numbers mean others of ours."""
+        return name.removeprefix(self._sign) if name.startswith(self._sign) or OF not in name else ""
 
     def _begun(self, key: str) -> list[str]:
         """The names of the parts that are there already."""

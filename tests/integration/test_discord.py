@@ -4,6 +4,8 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -11,14 +13,16 @@ import discord
 import pytest
 from simcord.interactions import base_payload
 
-from bot.chat.discord import DiscordChat
+import bot.chat.discord
+from bot.chat.discord import TOO_MUCH, DiscordChat
 from bot.chat.discord_client import Slash
 from bot.chat.port import Button, How, Lane, Said
 from bot.outbox import Refused, TooFast, Unreachable
 from bot.people import Who
 from configs.schema.chat import DiscordSettings
-from engine.core.domain.errors import BadSettings
+from engine.core.domain.errors import BadSettings, StoreFailed
 from engine.ports import Letter
+from engine.store.mail import SqlMail
 from tests.architecture.source import ROOT
 from tests.discord_desk import AT, COMMANDS, TOKEN, DiscordDesk, ListMail, chat_over, discord_desk
 
@@ -276,6 +280,123 @@ async def test_a_kill_gets_through_when_the_store_takes_nothing_and_its_answer_t
 
         assert message.text == "/kill"
         assert asked.response.content == "Stopped."
+
+
+async def test_one_account_cannot_fill_the_room_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bot.chat.discord, "OWN", 20)
+    async with discord_desk() as desk:
+        desk.reads.clear()
+        for number in range(25):
+            await desk.bob.send_dm(f"hello {number}")
+        await desk.ann.slash(desk.talk, "kill")
+        await desk.env.settle()
+        refused = [letter for letter in desk.mail.letters.values() if letter.key in desk.mail.answered_keys]
+        desk.reads.set()
+
+        heard = [(await desk.next()).text for _ in range(22)]
+        assert await desk.nothing_more()
+
+        assert heard == [*(f"hello {number}" for number in range(21)), "/kill"]
+        assert len(refused) == 4
+        await desk.deliver()
+        assert desk.bob.user.dm_channel.last_message.content == TOO_MUCH.text
+        await desk.bob.send_dm("hello again")
+        assert (await desk.next()).text == "hello again"
+
+
+async def test_a_kill_does_not_wait_for_a_stalled_store_and_what_comes_twice_is_heard_once() -> None:
+    waited = asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        assert seconds <= 0.5
+        await waited.wait()
+
+    async with discord_desk(pause=pause) as desk:
+        stalled = desk.mail.stalled = Event()
+        try:
+            for _ in range(3):
+                interaction_arrives(desk, "status")
+            interaction_arrives(desk, "kill")
+            desk.env.backend.emit(*desk.env.backend.transcript[-1][1:])
+            waited.set()
+            heard = [await desk.next() for _ in range(4)]
+        finally:
+            stalled.set()
+        kill = heard[-1]
+        await desk.say(kill, Said("Stopped."))
+
+        assert [message.text for message in heard] == ["/status", "/status", "/status", "/kill"]
+        assert await desk.nothing_more()
+        assert "Stopped." in [shown.content for shown in desk.talk.history()]
+        assert set(desk.mail.letters) == {message.key for message in heard}
+        assert desk.mail.answered_keys == [kill.key]
+
+
+async def test_what_waits_for_the_store_is_given_to_it_together() -> None:
+    class Witness(ListMail):
+        """Notes how many letters it was given at a time."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.given: list[int] = []
+
+        def receive(self, letters: Sequence[Letter]) -> tuple[Letter, ...]:
+            self.given.append(len(letters))
+            return super().receive(letters)
+
+    async def pause(_seconds: float) -> None:
+        await asyncio.Event().wait()
+
+    mail = Witness()
+    async with discord_desk(mail, pause=pause) as desk:
+        assert await desk.nothing_more()
+        stalled = mail.stalled = Event()
+        try:
+            asked = [interaction_arrives(desk, "status") for _ in range(20)]
+            while not (mail.given and all(each.deferred for each in asked)):  # noqa: ASYNC110 - no event tells it
+                await asyncio.sleep(0)
+        finally:
+            stalled.set()
+        heard = [await desk.next() for _ in range(20)]
+
+        assert len({message.key for message in heard}) == 20
+        assert sum(mail.given) == 20
+        assert len(mail.given) <= 5
+
+
+async def test_an_answer_is_on_record_though_the_message_could_not_be_kept_at_first(tmp_path: Path) -> None:
+    class Full(SqlMail):
+        """Takes no letter while it is so."""
+
+        full = False
+
+        def receive(self, letters: Sequence[Letter]) -> tuple[Letter, ...]:
+            if self.full:
+                raise StoreFailed("the disk is full")
+            return super().receive(letters)
+
+    mail = Full(tmp_path / "desk.db", "desk")
+    async with discord_desk(mail) as desk:
+        mail.full = True
+        await desk.ann.send_dm("/kill")
+        message = await desk.next()
+        mail.full = False
+        await desk.chat.answer(message, Said("Stopped."))
+
+        assert len(mail.waiting("discord")) == 1
+        assert mail.unanswered("discord") == ()
+    mail.close()
+
+
+async def test_an_alert_is_told_though_the_store_takes_nothing() -> None:
+    async with discord_desk() as desk:
+        desk.mail.full = True
+        await desk.chat.tell(Said("The desk is halted."), Lane.URGENT)
+        await desk.env.settle()
+        assert desk.alerts.last_message.content == "The desk is halted."
+
+        desk.env.inject_error("POST", "/channels/*/messages", status=403, code=50013)
+        await desk.chat.tell(Said("Nobody can hear this."), Lane.URGENT)
 
 
 async def test_a_command_that_could_not_be_acknowledged_is_carried_out_all_the_same() -> None:

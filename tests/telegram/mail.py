@@ -13,7 +13,7 @@ from engine.core.domain.errors import StoreFailed
 from engine.ports import Letter, Post
 from tests.telegram.server import GROUP, ME, TOKEN, BotServer
 
-HASTE = Patience(first=0.01, most=0.05, again=0.05, alone=0.0, refused=0.3)
+HASTE = Patience(first=0.01, most=0.05, again=0.05, alone=0.0, refused=0.3, kept=0.02)
 
 
 class ListMail:

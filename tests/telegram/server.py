@@ -70,6 +70,7 @@ class BotServer:
     """One bot's side of Telegram."""
 
     def __init__(self) -> None:
+        self.me: dict[str, Any] = BOT
         self.calls: list[Call] = []
         self.sent: list[dict[str, Any]] = []
         """Every message sent or edited, in order, as people see it."""
@@ -220,7 +221,7 @@ class BotServer:
         return None
 
     async def _do_get_me(self, args: dict[str, Any]) -> dict[str, Any]:
-        return BOT
+        return self.me
 
     async def _do_delete_webhook(self, args: dict[str, Any]) -> bool:
         self.webhook = ""

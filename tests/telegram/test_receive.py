@@ -13,7 +13,8 @@ from bot.chat.port import How, Lane, Place, Said
 from bot.chat.telegram import OTHERS, Patience
 from bot.chat.telegram_read import Myself, heard
 from bot.people import Who
-from engine.ports import Letter
+from engine.core.domain.errors import StoreFailed
+from engine.ports import Letter, Post
 from engine.store.mail import SqlMail
 from tests.telegram.mail import HASTE, Ear, ListMail, listening, soon
 from tests.telegram.server import BOT, CHANNEL, GROUP, ME, Answer, BotServer, Fault, person, room
@@ -130,10 +131,78 @@ async def test_what_is_answered_before_it_could_be_kept_is_answered_once(server:
         update = server.write("/status")
         await chat.answer(await ear.next(), Said("All is well."))
         await server.until(lambda: server.confirmed >= update["update_id"])
+        await soon(lambda: mail.unanswered("telegram") == ())
 
     assert len(mail.letters) == 1
-    assert mail.unanswered("telegram") == ()
     assert len(mail.posts) == 1
+
+
+async def test_many_messages_of_a_stranger_do_not_hide_a_kill_while_the_disk_is_full(
+    server: BotServer,
+) -> None:
+    mail = ListMail()
+    async with listening(server, mail) as (chat, ear):
+        await server.until(lambda: server.polls)
+        mail.full = 1_000_000
+        for number in range(250):
+            server.write(f"hello {number}", 666)
+        server.write("/kill")
+
+        messages = [await ear.next() for _ in range(251)]
+        first, kill = messages[0], messages[-1]
+        mail.full = 0
+        assert await heard_before(ear, server) == []
+        await chat.answer(first, Said("Who are you?"))
+        await chat.answer(kill, Said("Halted."))
+
+    assert [message.text for message in messages] == [*(f"hello {number}" for number in range(250)), "/kill"]
+    assert [post.place for post in mail.posts] == ["666", str(ME)]
+
+
+async def test_a_kill_need_not_wait_longer_the_longer_the_disk_is_full(server: BotServer) -> None:
+    mail = ListMail()
+    async with listening(server, mail, HASTE._replace(first=60.0, most=60.0)) as (_, ear):
+        await server.until(lambda: server.polls)
+        mail.full = 1_000_000
+        server.write("/status")
+        await ear.next()
+        await soon(lambda: mail.full < 999_990)
+        server.write("/kill")
+
+        assert (await ear.next()).text == "/kill"
+
+
+async def test_what_comes_while_an_older_message_cannot_be_put_away_is_heard_and_that_is_put_away_later(
+    server: BotServer,
+) -> None:
+    class Flapping(ListMail):
+        """Takes letters again before it takes answers."""
+
+        deaf = 2
+
+        def answered(self, source: str, key: str, posts: Sequence[Post]) -> None:
+            if self.letters and self.deaf:
+                self.deaf -= 1
+                raise StoreFailed("the disk is full")
+            super().answered(source, key, posts)
+
+    mail = Flapping()
+    async with listening(server, mail) as (chat, ear):
+        await server.until(lambda: server.polls)
+        mail.full = 1
+        server.write("/status")
+        await chat.answer(await ear.next(), Said("All is well."))
+        server.write("/kill")
+        assert (await ear.next()).text == "/kill"
+        await soon(lambda: mail.deaf == 1)
+        server.write("/first")
+        assert (await ear.next()).text == "/first"
+        await soon(lambda: mail.deaf == 0)
+        server.write("/second")
+        assert (await ear.next()).text == "/second"
+        await soon(lambda: len(mail.done) == 1)
+
+    assert mail.done == {("telegram", "123456.42.1")}
 
 
 async def test_what_was_heard_and_not_answered_before_a_crash_comes_again_and_what_was_does_not(
@@ -167,6 +236,35 @@ async def test_a_message_that_was_confirmed_but_never_taken_from_us_is_heard_bef
         assert (await ear.next()).text == "/kill"
 
 
+async def test_what_was_not_answered_before_waits_for_the_store_and_a_kill_does_not(
+    server: BotServer,
+) -> None:
+    class Forgetful(ListMail):
+        """Cannot say for now what was not answered."""
+
+        asleep = True
+
+        def unanswered(self, source: str) -> tuple[Letter, ...]:
+            if self.asleep:
+                raise StoreFailed("the disk is full")
+            return super().unanswered(source)
+
+    mail = Forgetful()
+    mail.asleep = False
+    async with listening(server, mail) as (_, ear):
+        server.write("/status")
+        before = await ear.next()
+        await server.until(lambda: not server.waiting)
+    mail.asleep = True
+
+    async with listening(server, mail) as (_, ear):
+        server.write("/kill")
+        assert (await ear.next()).text == "/kill"
+        mail.asleep = False
+        assert await ear.next() == before
+        assert await heard_before(ear, server) == []
+
+
 async def test_one_update_delivered_five_times_is_one_message(
     server: BotServer, mail: ListMail | SqlMail
 ) -> None:
@@ -185,6 +283,20 @@ async def test_one_update_delivered_five_times_is_one_message(
 
     assert first == ["/buy 1 BTC"]
     assert second == []
+
+
+async def test_another_bot_with_the_same_letters_hears_its_first_messages_too(
+    server: BotServer, mail: ListMail | SqlMail
+) -> None:
+    async with listening(server, mail) as (chat, ear):
+        server.write("/status")
+        await chat.answer(await ear.next(), Said("All is well."))
+    async with BotServer() as other:
+        other.me = BOT | {"id": 654321}
+        async with listening(other, mail) as (_, ear):
+            other.write("/kill")
+
+            assert (await ear.next()).text == "/kill"
 
 
 async def test_a_backlog_of_hours_is_heard_whole_in_order_and_with_its_own_times(server: BotServer) -> None:

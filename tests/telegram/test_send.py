@@ -44,7 +44,22 @@ async def test_a_text_arrives_with_its_table_in_fixed_width_and_its_signs_as_the
 
     assert server.texts() == ["P&L < 0 <b>\nasset  size\nBTC    1\nas of 14:03"]
     assert server.called("sendMessage")[0]["text"].count("<pre>") == 1
-    assert name == str(server.sent[0]["message_id"])
+    assert name == f"123456:{server.sent[0]['message_id']}"
+
+
+async def test_what_another_bot_has_said_is_neither_changed_nor_answered(
+    server: BotServer, send: Sending
+) -> None:
+    """In a private chat its message 1 is not the message 1 of this one."""
+    name = await send("All is well.")
+    others = name.replace("123456:", "654321:")
+
+    again = await send("Sold.", after=others, replace=others)
+
+    assert again != name
+    assert server.texts() == ["All is well.", "Sold."]
+    assert "reply_to_message" not in server.sent[-1]
+    assert len(server.shown) == 2
 
 
 async def test_what_is_said_shows_no_preview_of_a_page(server: BotServer, send: Sending) -> None:
@@ -82,7 +97,7 @@ async def test_an_answer_stands_under_the_question_and_arrives_though_the_questi
     first = await send("Bought.")
 
     await send("Sold.", after=first)
-    await send("Held.", to=int(first))
+    await send("Held.", to=int(first.removeprefix("123456:")))
     await send("It was so.", to=99999)
 
     assert [message["reply_to_message"]["text"] for message in server.sent[1:3]] == ["Bought.", "Bought."]
@@ -233,7 +248,7 @@ async def test_what_has_arrived_of_a_long_text_is_not_said_again_at_the_next_try
     name = await send(text)
 
     assert "\n".join(server.texts()) == text
-    assert name == " ".join(str(message["message_id"]) for message in server.sent)
+    assert name == "123456:" + " ".join(str(message["message_id"]) for message in server.sent)
 
 
 @pytest.mark.parametrize(
