@@ -209,15 +209,18 @@ class DiscordChat:
         while True:
             batch = [await self._arrived.get()]
             batch += [self._arrived.get_nowait() for _ in range(self._arrived.qsize())]
-            try:
-                new = await self._in_turn(self._mail.receive, [each.letter for each in batch])
-            except Exception as error:  # whatever it was, what was said is passed on
-                log.warning("%d messages could not be kept: %s", len(batch), error, exc_info=True)
-                kept = dict.fromkeys((each.letter.key for each in batch), _Kept.NOT)
-            else:
-                kept = {letter.key: _Kept.NOW for letter in new}
+            kept = await self._received([each.letter for each in batch])
             for each in batch:
                 each.kept.set_result(kept.get(each.letter.key, _Kept.BEFORE))
+
+    async def _received(self, letters: Sequence[Letter]) -> dict[str, "_Kept"]:
+        """What the store makes of them. Whatever fails in it, what was said is passed on."""
+        try:
+            new = await self._in_turn(self._mail.receive, letters)
+        except Exception as error:
+            log.warning("%d messages could not be kept: %s", len(letters), error, exc_info=True)
+            return dict.fromkeys((letter.key for letter in letters), _Kept.NOT)
+        return {letter.key: _Kept.NOW for letter in new}
 
     def _pass_on(self, message: Message) -> None:
         self._waiting[message.who.number] += 1
