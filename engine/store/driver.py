@@ -5,10 +5,12 @@ driver because a commit through an ORM costs several times the commit itself, an
 status should not import a database toolkit. SQLite and PostgreSQL differ in what stands in `Dialect`.
 """
 
+import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
@@ -26,6 +28,21 @@ IDLE_MS = 2000
 would keep every other writer out for as long."""
 
 _WRITERS = 7_311_964_028_116  # the advisory lock that writers of this schema share on PostgreSQL
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Ask = Callable[[str, Sequence[Any]], list[Any]]
+"""A statement with question marks and its values; the rows that it gives."""
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970, as every table keeps it."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(since: int) -> datetime:
+    """The moment of so many microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=since)
 
 
 class Cursor(Protocol):
@@ -248,6 +265,59 @@ def prepare(where: Place, *, write: bool) -> None:
     from engine.store.database import upgrade
 
     upgrade(where)
+
+
+class Own:
+    """One writing connection that threads take in turn, made anew after it failed. `failed` says so to people."""
+
+    def __init__(self, where: Place, failed: str) -> None:
+        self._where = where
+        self._failed = failed
+        self._errors = driver_errors(where)
+        self._turn = threading.Lock()
+        self._connection: Connection | None = None
+
+    def run(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """One statement, which alone is a transaction. StoreFailed when it cannot be done."""
+        with self._turn, self._guarded() as connection:
+            return self._rows(connection, sql, values)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Ask]:
+        """All that is asked within it, or nothing of it. StoreFailed when it cannot be done."""
+        with self._turn, self._guarded() as connection:
+            for statement in self._where.dialect.begin:
+                connection.execute(statement)
+            yield lambda sql, values: self._rows(connection, sql, values)
+            connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Let go of it."""
+        with self._turn:
+            self._disconnect()
+
+    def _rows(self, connection: Connection, sql: str, values: Sequence[Any]) -> list[Any]:
+        cursor = connection.execute(self._where.sql(sql), values)
+        return cursor.fetchall() if sql.startswith("SELECT") or "RETURNING" in sql else []
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[Connection]:
+        try:
+            if self._connection is None:
+                self._connection = connect(self._where, write=True)
+            yield self._connection
+        except self._errors as error:
+            self._disconnect()  # which takes an open transaction back
+            raise StoreFailed(f"{self._failed}: {one_line(error)}") from error
+        except BaseException:
+            self._disconnect()
+            raise
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(*self._errors):
+                connection.close()
 
 
 class Readers:

@@ -5,10 +5,8 @@ command when its turn has come, and answers it after it has been carried out and
 it is handled again, and the same key is the same command.
 """
 
-import contextlib
-import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +14,22 @@ import msgspec
 
 from engine.core.domain.commands import Command, Outcome
 from engine.core.domain.errors import BadInput, StoreFailed
-from engine.store.driver import Connection, connect, driver_errors, one_line, place, prepare
+from engine.store.driver import Own, microseconds, one_line, place, prepare
 
 MOST_WAITING = 100
 """So many may wait; more means that nobody reads them."""
 KEPT = timedelta(days=7)
 """Answered commands are forgotten after that: the journal has them."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SqlInbox:
     """The inbox of one desk, in the store that its journal is in."""
 
     def __init__(self, url: str | Path, desk: str) -> None:
-        self._where = place(url)
+        where = place(url)
         self._desk = desk
-        self._errors = driver_errors(self._where)
-        self._turn = threading.Lock()
-        self._connection: Connection | None = None
-        prepare(self._where, write=True)
+        self._own = Own(where, f"the inbox at {where} cannot be used")
+        prepare(where, write=True)
 
     def post(self, command: Command, at: datetime) -> None:
         """Durable when it returns. The same source and key again are the command that is there already."""
@@ -43,7 +38,7 @@ class SqlInbox:
             raise StoreFailed(f"{MOST_WAITING} commands already wait for the engine: does it run?")
         self._run(
             "INSERT INTO inbox (desk, source, key, at, command) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (self._desk, command.source, command.key, _microseconds(at), msgspec.json.encode(command)),
+            (self._desk, command.source, command.key, microseconds(at), msgspec.json.encode(command)),
         )
 
     def waiting(self) -> tuple[Command, ...]:
@@ -65,7 +60,7 @@ class SqlInbox:
         """Claim it, durably; False when it was taken back or answered. One claimed before a crash is ours again."""
         taken = self._run(
             "UPDATE inbox SET taken = ? WHERE desk = ? AND source = ? AND key = ? AND outcome IS NULL RETURNING key",
-            (_microseconds(at), self._desk, command.source, command.key),
+            (microseconds(at), self._desk, command.source, command.key),
         )
         return bool(taken)
 
@@ -74,7 +69,7 @@ class SqlInbox:
         self._say(command.source, command.key, outcome)
         self._run(
             "DELETE FROM inbox WHERE desk = ? AND outcome IS NOT NULL AND at < ?",
-            (self._desk, _microseconds(at - KEPT)),
+            (self._desk, microseconds(at - KEPT)),
         )
 
     def _say(self, source: str, key: str, outcome: Outcome) -> None:
@@ -102,26 +97,10 @@ class SqlInbox:
 
     def close(self) -> None:
         """Let go of the connection."""
-        with self._turn:
-            self._disconnect()
+        self._own.close()
 
     def _run(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        """One statement, which alone is a transaction."""
-        with self._turn:
-            try:
-                if self._connection is None:
-                    self._connection = connect(self._where, write=True)
-                cursor = self._connection.execute(self._where.sql(sql), values)
-                return cursor.fetchall() if sql.startswith("SELECT") or "RETURNING" in sql else []
-            except self._errors as error:
-                self._disconnect()
-                raise StoreFailed(f"the inbox at {self._where} cannot be used: {one_line(error)}") from error
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(*self._errors):
-                connection.close()
+        return self._own.run(sql, values)
 
 
 def _read(source: str, key: str, text: bytes) -> Command | str:
@@ -133,7 +112,3 @@ def _read(source: str, key: str, text: bytes) -> Command | str:
     if (command.source, command.key) != (source, key):
         return f"this is the command {command.source} {command.key}, not {source} {key}, and nothing was done"
     return command
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,8 @@ from engine.store.driver import (
     Readers,
     connect,
     driver_errors,
+    microseconds,
+    moment_of,
     one_line,
     place,
     prepare,
@@ -117,7 +119,7 @@ class SqlStateStore:
 
         Refused when the newest version is no longer `after`, the one that was looked at.
         """
-        since, kill = _microseconds(at), state is TradingState.HALTED
+        since, kill = microseconds(at), state is TradingState.HALTED
         if not kill and (reason_against := self._objection()):
             raise Refused(reason_against)
         try:
@@ -142,13 +144,13 @@ class SqlStateStore:
             return self._kill_without_room(_Note(at, by, reason))
         self._last_version = version
         self._put_away(marker)
-        return HaltRow(state, _moment(since), by, reason, version)
+        return HaltRow(state, moment_of(since), by, reason, version)
 
     def locks(self) -> tuple[LockRow, ...]:
         """What is or was locked, read anew. StoreFailed if it cannot be read: then nothing may be sent."""
         self._prepare()
         return tuple(
-            LockRow(name, bool(locked), _moment(since), by, reason, version)
+            LockRow(name, bool(locked), moment_of(since), by, reason, version)
             for name, locked, since, by, reason, version in self._readers.rows(self._locks_sql, (self._desk,))
         )
 
@@ -161,7 +163,7 @@ class SqlStateStore:
         """
         if not locked and (reason_against := self._objection()):
             raise Refused(reason_against)
-        since = _microseconds(at)
+        since = microseconds(at)
         with self._transaction(KILL_PATIENCE_MS if locked else BUSY_MS) as connection:
             if after is not None:
                 seen = connection.execute(self._lock_sql, (self._desk, name)).fetchone()
@@ -175,7 +177,7 @@ class SqlStateStore:
                 ),
                 (self._desk, name, locked, since, by, reason),
             ).fetchone()
-        return LockRow(name, locked, _moment(since), by, reason, row[0])
+        return LockRow(name, locked, moment_of(since), by, reason, row[0])
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -196,7 +198,7 @@ class SqlStateStore:
             return _NEVER
         state, since, by, reason, version = rows[0]
         self._last_version = version
-        return HaltRow(TradingState(state), _moment(since), by, reason, version)
+        return HaltRow(TradingState(state), moment_of(since), by, reason, version)
 
     @contextlib.contextmanager
     def _transaction(self, patience_ms: int = BUSY_MS) -> Iterator[Connection]:
@@ -311,12 +313,3 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
-
-
-def _microseconds(moment: datetime) -> int:
-    """Whole microseconds since 1970, as `tables.UTCDateTime` keeps them."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _moment(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

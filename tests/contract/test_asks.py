@@ -12,6 +12,7 @@ from engine.core.domain.errors import StoreFailed
 from engine.ports import Asked, Asks, Known, Linked
 from engine.store import asks as asks_module
 from engine.store.asks import KEPT, SqlAsks
+from engine.store.driver import connect, place
 from tests.fakes import ListAsks
 
 NOW = datetime(2026, 11, 24, 14, 3, 10, 123456, tzinfo=UTC)
@@ -128,7 +129,8 @@ def test_more_questions_than_anybody_answers_are_refused_until_they_are_over(
 def test_a_store_that_fails_is_told_in_one_line(url: str) -> None:
     with closing(SqlAsks(url, "desk")) as store:
         store.set_role(Known("tom", "trader", "ana", NOW))
-        store._run("ALTER TABLE people RENAME TO elsewhere", (), named=True)
+        with closing(connect(place(url), write=True)) as other:
+            other.execute("ALTER TABLE people RENAME TO elsewhere")
         with pytest.raises(StoreFailed, match=r"the store at .* cannot be read") as refused:
             store.known()
 
@@ -139,7 +141,7 @@ def test_who_may_talk_is_read_while_somebody_writes(url: str) -> None:
     with closing(SqlAsks(url, "desk")) as store:
         store.set_role(Known("tom", "trader", "ana", NOW))
         store.ask(question("n"))
-        with store._turn:
+        with store._own.transaction():
             read: list[object] = []
             reading = threading.Thread(
                 target=lambda: read.append((store.known(), store.asked("n"))), daemon=True
