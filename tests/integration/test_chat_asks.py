@@ -136,7 +136,7 @@ POINTS = [(what, when) for what in ("ask", "answer", "journal", "venue") for whe
 
 
 @pytest.mark.parametrize(("what", "when"), POINTS)
-async def test_what_was_confirmed_is_bought_once_wherever_the_process_dies(
+async def test_g3_what_was_confirmed_is_bought_once_wherever_the_process_dies(
     room: Room, what: str, when: str, record_property: Callable[[str, object], None]
 ) -> None:
     room.dies(what, when)

@@ -249,7 +249,7 @@ async def test_an_answer_after_a_quarter_of_an_hour_is_a_message_of_its_own() ->
         assert desk.talk.last_message.content == "For ann:\nNothing is held."
 
 
-async def test_interactions_are_acknowledged_while_the_store_stalls() -> None:
+async def test_g6_interactions_are_acknowledged_while_the_store_stalls() -> None:
     """L5: within 500 ms, p99. The store stands still until the last of them has been acknowledged."""
     async with discord_desk() as desk:
         desk.mail.stalled = Event()

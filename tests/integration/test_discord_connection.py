@@ -123,7 +123,7 @@ async def test_a_server_that_cannot_be_reached_is_tried_again(monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("closed", "tries"), [([4004], 1), ([4011, 4004], 2)])
-async def test_a_connection_that_is_closed_for_good_is_made_anew_unless_the_token_is_why(
+async def test_g6_a_connection_that_is_closed_for_good_is_made_anew_unless_the_token_is_why(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, closed: list[int], tries: int
 ) -> None:
     caplog.set_level(logging.DEBUG)

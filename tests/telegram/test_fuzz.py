@@ -43,7 +43,7 @@ def values(chance: random.Random, count: int) -> Iterator[str]:
 
 
 @pytest.mark.slow
-async def test_ten_thousand_odd_values_are_parsed_and_are_never_too_long() -> None:
+async def test_g8_ten_thousand_odd_values_are_parsed_and_are_never_too_long() -> None:
     chance = random.Random(5)
     made = list(values(chance, VALUES))
     texts = [

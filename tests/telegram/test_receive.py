@@ -63,7 +63,7 @@ async def test_only_what_can_be_heard_is_asked_for_and_nothing_that_waits_is_dro
     assert [call.get("drop_pending_updates") for call in server.called("deleteWebhook")] != [True]
 
 
-async def test_the_offset_moves_only_after_the_letter_is_durable(server: BotServer) -> None:
+async def test_g3_the_offset_moves_only_after_the_letter_is_durable(server: BotServer) -> None:
     confirmed: list[int] = []
 
     class Witness(ListMail):
@@ -265,7 +265,7 @@ async def test_what_was_not_answered_before_waits_for_the_store_and_a_kill_does_
         assert await heard_before(ear, server) == []
 
 
-async def test_one_update_delivered_five_times_is_one_message(
+async def test_g2_one_update_delivered_five_times_is_one_message(
     server: BotServer, mail: ListMail | SqlMail
 ) -> None:
     """Bar R4: also over a restart, and under another number."""
@@ -299,7 +299,9 @@ async def test_another_bot_with_the_same_letters_hears_its_first_messages_too(
             assert (await ear.next()).text == "/kill"
 
 
-async def test_a_backlog_of_hours_is_heard_whole_in_order_and_with_its_own_times(server: BotServer) -> None:
+async def test_g4_a_backlog_of_hours_is_heard_whole_in_order_and_with_its_own_times(
+    server: BotServer,
+) -> None:
     """Bar R3: what is too old is decided by whoever carries it out, so nothing may be missing."""
     written = int(datetime(2026, 1, 5, 9, tzinfo=UTC).timestamp())
     for number in range(250):
@@ -523,7 +525,7 @@ async def test_an_update_that_cannot_be_read_hides_none_of_the_others(server: Bo
         assert await heard_before(ear, server) == ["? half"]
 
 
-async def test_a_group_that_becomes_a_supergroup_keeps_its_alerts(server: BotServer) -> None:
+async def test_g9_a_group_that_becomes_a_supergroup_keeps_its_alerts(server: BotServer) -> None:
     moves: list[tuple[Place, Place]] = []
     mail = ListMail()
     async with listening(server, mail, has_moved=lambda *move: moves.append(move)) as (chat, ear):
@@ -572,7 +574,7 @@ async def test_a_token_that_telegram_does_not_know_is_said_in_words_and_tried_ag
 
 
 @pytest.mark.slow
-async def test_a_second_desk_on_one_token_is_refused_says_why_and_takes_over_when_the_first_is_gone(
+async def test_g5_a_second_desk_on_one_token_is_refused_says_why_and_takes_over_when_the_first_is_gone(
     server: BotServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Bar R8, with the waits of a real desk but for the last."""

@@ -187,7 +187,7 @@ async def test_a_picture_that_is_refused_does_not_keep_its_text(server: BotServe
     assert server.texts() == ["Equity 1,000"]
 
 
-async def test_a_text_that_cannot_be_parsed_arrives_without_markup_in_one_retry(
+async def test_g8_a_text_that_cannot_be_parsed_arrives_without_markup_in_one_retry(
     server: BotServer, send: Sending
 ) -> None:
     """Bar F2."""

@@ -162,7 +162,7 @@ async def test_what_is_urgent_overtakes_all_that_waits(
     assert len(platform.told) == 103
 
 
-async def test_a_burst_of_500_alerts_loses_none(
+async def test_g1_a_burst_of_500_alerts_loses_none(
     mail: SqlMail, platform: Platform, world: World, record_property: Note
 ) -> None:
     chance = random.Random(1)
@@ -189,7 +189,7 @@ async def test_a_burst_of_500_alerts_loses_none(
     record_property("sums", figures | {"latest urgent one, s": f"{max(urgent):.1f}"})
 
 
-async def test_a_platform_that_counts_otherwise_is_waited_for_as_long_as_it_says(
+async def test_g1_a_platform_that_counts_otherwise_is_waited_for_as_long_as_it_says(
     mail: SqlMail, world: World
 ) -> None:
     platform = Platform(world, Room(3, 0.1))
@@ -224,7 +224,7 @@ async def test_a_place_that_is_away_holds_up_no_other(
     assert [text for _, _, text in platform.told] == ["c", "d"]
 
 
-async def test_after_an_outage_one_message_tells_all_of_it_and_what_is_urgent_by_itself(
+async def test_g7_after_an_outage_one_message_tells_all_of_it_and_what_is_urgent_by_itself(
     mail: SqlMail, platform: Platform, world: World
 ) -> None:
     platform.away = True
